@@ -1,0 +1,122 @@
+"""Linear mixed models for Python, in R's formula language and with lme4's names.
+
+>>> import mixeff as mx
+>>> m = mx.lmer("Reaction ~ Days + (Days | Subject)", mx.load_dataset("sleepstudy"))
+>>> round(m.sigma, 2)
+25.59
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mixeff.control import Control as Control
+    from mixeff.datasets import load_dataset as load_dataset
+    from mixeff.errors import ComparisonError as ComparisonError
+    from mixeff.errors import ComparisonWarning as ComparisonWarning
+    from mixeff.errors import ConvergenceError as ConvergenceError
+    from mixeff.errors import ConvergenceWarning as ConvergenceWarning
+    from mixeff.errors import DataError as DataError
+    from mixeff.errors import DataWarning as DataWarning
+    from mixeff.errors import DesignError as DesignError
+    from mixeff.errors import DesignWarning as DesignWarning
+    from mixeff.errors import FormulaError as FormulaError
+    from mixeff.errors import MixeffError as MixeffError
+    from mixeff.errors import MixeffWarning as MixeffWarning
+    from mixeff.errors import OptionError as OptionError
+    from mixeff.errors import PredictionError as PredictionError
+    from mixeff.errors import UnknownColumnError as UnknownColumnError
+    from mixeff.inference.information import aic as aic
+    from mixeff.inference.information import bic as bic
+    from mixeff.inference.likelihood_ratio import anova as anova
+    from mixeff.model.fit import LinearMixedModel as LinearMixedModel
+    from mixeff.model.lm_list import LmList as LmList
+    from mixeff.model.lm_list import lm_list as lm_list
+    from mixeff.model.lmer import lmer as lmer
+
+    __version__: str
+
+# Public name -> module that defines it; loaded when first asked for, so that importing mixeff
+# imports nothing else.
+_ERRORS = (
+    "ComparisonError",
+    "ComparisonWarning",
+    "ConvergenceError",
+    "ConvergenceWarning",
+    "DataError",
+    "DataWarning",
+    "DesignError",
+    "DesignWarning",
+    "FormulaError",
+    "MixeffError",
+    "MixeffWarning",
+    "OptionError",
+    "PredictionError",
+    "UnknownColumnError",
+)
+_HOMES = {
+    "Control": "mixeff.control",
+    "LinearMixedModel": "mixeff.model.fit",
+    "LmList": "mixeff.model.lm_list",
+    "aic": "mixeff.inference.information",
+    "anova": "mixeff.inference.likelihood_ratio",
+    "bic": "mixeff.inference.information",
+    "lm_list": "mixeff.model.lm_list",
+    "lmer": "mixeff.model.lmer",
+    "load_dataset": "mixeff.datasets",
+    **dict.fromkeys(_ERRORS, "mixeff.errors"),
+}
+
+__all__ = [  # noqa: F822  (defined by __getattr__)
+    "ComparisonError",
+    "ComparisonWarning",
+    "Control",
+    "ConvergenceError",
+    "ConvergenceWarning",
+    "DataError",
+    "DataWarning",
+    "DesignError",
+    "DesignWarning",
+    "FormulaError",
+    "LinearMixedModel",
+    "LmList",
+    "MixeffError",
+    "MixeffWarning",
+    "OptionError",
+    "PredictionError",
+    "UnknownColumnError",
+    "__version__",
+    "aic",
+    "anova",
+    "bic",
+    "lm_list",
+    "lmer",
+    "load_dataset",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return _version()
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'mixeff' has no attribute {name!r}")
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *globals()})
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("mixeff")
+    except PackageNotFoundError:
+        # A source tree on the path that was never installed.
+        return "0+unknown"

@@ -1,0 +1,41 @@
+"""Whether a fit lies on the boundary of its parameter space."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixeff.design.design import Design
+from mixeff.errors import OptionError
+
+Floats = NDArray[np.float64]
+
+
+def is_singular(design: Design, Lambda: tuple[Floats, ...], tol: float = 1e-4) -> bool:
+    """Whether some random term has (numerically) no variance in some direction.
+
+    True if a diagonal entry of a relative Cholesky factor Lambda, times the root mean square of
+    its model column, is below ``tol``: a standard deviation (given the earlier columns of the
+    term) of less than ``tol`` residual standard deviations. lme4 leaves the root mean square out,
+    so that its answer changes with the units of a slope; for intercepts both agree.
+
+    Parameters
+    ----------
+    design : Design
+    Lambda : tuple of (q, q) arrays
+        Lower triangular relative factors, one per random term.
+    tol : float
+        Positive.
+    """
+    if not tol > 0:
+        raise OptionError(f"is_singular: tol must be positive, not {tol!r}.")
+    return any(
+        bool(np.any(np.abs(np.diag(factor)) * column_sizes(term.values) < tol))
+        for term, factor in zip(design.random, Lambda, strict=True)
+    )
+
+
+def column_sizes(values: Floats) -> Floats:
+    """(q,) root mean square of each model column."""
+    # einsum: no squared copy of the columns.
+    return np.asarray(np.sqrt(np.einsum("ij,ij->j", values, values) / values.shape[0]))

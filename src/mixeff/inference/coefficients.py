@@ -1,0 +1,88 @@
+"""The table of fixed effects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixeff.errors import OptionError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mixeff.design.design import Design
+    from mixeff.linear.estimate import LinearEstimate
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class CoefficientTable:
+    """Estimates of the fixed effects.
+
+    Attributes
+    ----------
+    names : tuple of p str, R's coefficient names
+    estimate, std_error, statistic : (p,) arrays; the statistic is estimate / std_error
+    df, p_value : (p,) arrays or None where no degrees of freedom were asked for
+    """
+
+    names: tuple[str, ...]
+    estimate: Floats
+    std_error: Floats
+    statistic: Floats
+    df: Floats | None = None
+    p_value: Floats | None = None
+
+    def to_frame(self) -> pd.DataFrame:
+        """``estimate, std_error, (df,) statistic(, p_value)``, coefficients in the index."""
+        import pandas as pd
+
+        columns = {
+            "estimate": self.estimate,
+            "std_error": self.std_error,
+            "df": self.df,
+            "statistic": self.statistic,
+            "p_value": self.p_value,
+        }
+        present = {k: v for k, v in columns.items() if v is not None}
+        return pd.DataFrame(present, index=list(self.names))
+
+
+def covariance(estimate: LinearEstimate) -> Floats:
+    """(p, p) covariance of beta, sigma^2 (X' V^-1 X)^-1 (Bates et al. 2015, eq. 54)."""
+    return np.asarray(estimate.sigma**2 * estimate.unscaled_covariance)
+
+
+def check_ddf(ddf: str | None) -> None:
+    """Raise OptionError unless no degrees of freedom are asked for."""
+    if ddf is not None:
+        raise OptionError(
+            f"ddf={ddf!r}: degrees of freedom are not available; "
+            "ddf=None gives the t values without p values. Compare models with mixeff.anova."
+        )
+
+
+def coefficient_table(
+    design: Design, estimate: LinearEstimate, ddf: str | None = None
+) -> CoefficientTable:
+    """Coefficients with standard errors given theta.
+
+    Raises
+    ------
+    OptionError
+        ``ddf`` asks for degrees of freedom.
+    """
+    check_ddf(ddf)
+    std_error = np.sqrt(np.diag(covariance(estimate)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        statistic = estimate.beta / std_error
+    return CoefficientTable(
+        names=design.names,
+        estimate=estimate.beta.copy(),
+        std_error=std_error,
+        statistic=statistic,
+    )

@@ -1,0 +1,84 @@
+"""Which models a comparison is about, and by what names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from mixeff.errors import ComparisonError, OptionError
+from mixeff.model.names import variable_name
+from mixeff.model.options import closest
+
+if TYPE_CHECKING:
+    from mixeff.model.fit import LinearMixedModel
+
+
+def named_models(
+    models: Sequence[Any],
+    named: Mapping[str, Any],
+    frame: FrameType | None,
+    *,
+    minimum: int,
+    options: Sequence[str] = (),
+) -> dict[str, LinearMixedModel]:
+    """The models by row label: the caller's variables, else ``model1`` ...; keyword names win.
+
+    Raises
+    ------
+    OptionError
+        Something given is not a fitted model.
+    ComparisonError
+        Fewer than ``minimum`` models.
+    """
+    for position, model in enumerate(models, start=1):
+        if not _is_fit(model):
+            raise OptionError(
+                f"argument {position} is not a fitted model but a {type(model).__name__}; "
+                "give models made by mixeff.lmer."
+            )
+    for name, model in named.items():
+        if not _is_fit(model):
+            raise OptionError(_not_a_model(name, model, options))
+    if len(models) + len(named) < minimum:
+        raise ComparisonError(
+            f"a comparison needs at least {minimum} models, "
+            f"and {len(models) + len(named)} came; for example mx.anova(m0, m1)."
+        )
+    labels = _labels(models, named, frame)
+    return dict(zip(labels, [*models, *named.values()], strict=True))
+
+
+def _is_fit(value: Any) -> bool:
+    """A fitted model, known by what a comparison reads of it."""
+    return not isinstance(value, type) and all(
+        hasattr(type(value), name) for name in ("loglik", "df", "nobs", "is_reml")
+    )
+
+
+def _not_a_model(name: str, value: Any, options: Sequence[str]) -> str:
+    near = closest(name, options)
+    hint = f' Did you mean "{near}"?' if near else " Keyword arguments name models."
+    return f'"{name}" is neither an option nor a fitted model ({type(value).__name__}).{hint}'
+
+
+def _labels(
+    models: Sequence[Any], named: Mapping[str, Any], frame: FrameType | None
+) -> list[str]:
+    labels: list[str] = []
+    taken = set(named)
+    for position, model in enumerate(models, start=1):
+        label = variable_name(model, frame) or f"model{position}"
+        # The same model twice, or a variable named as a keyword: keep the rows apart.
+        if label in taken:
+            label = _free(label, taken)
+        taken.add(label)
+        labels.append(label)
+    return [*labels, *named]
+
+
+def _free(label: str, taken: set[str]) -> str:
+    count = 1
+    while f"{label}.{count}" in taken:
+        count += 1
+    return f"{label}.{count}"

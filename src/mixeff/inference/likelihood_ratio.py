@@ -1,0 +1,226 @@
+"""Likelihood-ratio tests of fitted models."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mixeff.errors import ComparisonError, ComparisonWarning, OptionError
+from mixeff.inference.compared import named_models
+from mixeff.inference.information import akaike, schwarz
+from mixeff.inference.nesting import check_same_data, nesting_notes
+from mixeff.model.names import calling_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mixeff.model.fit import LinearMixedModel
+
+Floats = NDArray[np.float64]
+COLUMNS = ("npar", "aic", "bic", "loglik", "deviance", "chisq", "df", "p_value")
+REFITTED = "refitting model(s) with ML (instead of REML)"
+
+
+@dataclass(frozen=True, slots=True)
+class LikelihoodRatioTable:
+    """Likelihood-ratio tests, each model against the one above it; prints as lme4's ``anova``.
+
+    Attributes
+    ----------
+    names : tuple of str, row labels, models in increasing order of ``npar``
+    formulas : tuple of str, their formulas
+    data_name : str
+    npar : (m,) int array, estimated parameters
+    aic, bic, loglik, deviance : (m,) float arrays; deviance is -2 log L
+    chisq : (m,) array, twice the gain in log-likelihood over the row above (NaN in the first row)
+    df : (m,) array, parameters more than in the row above (NaN in the first row)
+    p_value : (m,) array, upper tail of chi-square with ``df``; NaN where df is 0
+    notes : tuple of str, what was done and what limits the tests
+    """
+
+    names: tuple[str, ...]
+    formulas: tuple[str, ...]
+    data_name: str
+    npar: NDArray[np.int64]
+    aic: Floats
+    bic: Floats
+    loglik: Floats
+    deviance: Floats
+    chisq: Floats
+    df: Floats
+    p_value: Floats
+    notes: tuple[str, ...] = ()
+
+    def to_frame(self) -> pd.DataFrame:
+        """Columns ``npar, aic, bic, loglik, deviance, chisq, df, p_value``; models in the index."""
+        import pandas as pd
+
+        return pd.DataFrame({c: getattr(self, c) for c in COLUMNS}, index=list(self.names))
+
+    def __str__(self) -> str:
+        from mixeff.report.tables import format_anova
+
+        return format_anova(self)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def likelihood_ratio_table(
+    *,
+    names: Sequence[str],
+    formulas: Sequence[str],
+    npar: ArrayLike,
+    loglik: ArrayLike,
+    nobs: int,
+    data_name: str = "data",
+    notes: Sequence[str] = (),
+) -> LikelihoodRatioTable:
+    """The table from the models' log-likelihoods and parameter counts.
+
+    Rows are sorted by ``npar``, ties as given. A gain below zero counts as zero, and rows that add
+    no parameter have no p value.
+
+    Parameters
+    ----------
+    names, formulas : sequences of m strings
+    npar : (m,) integers
+    loglik : (m,) floats
+    nobs : int, number of observations, the same for all models
+
+    Returns
+    -------
+    LikelihoodRatioTable
+    """
+    order = np.argsort(np.asarray(npar), kind="stable")
+    count = np.asarray(npar, dtype=np.int64)[order]
+    value = np.asarray(loglik, dtype=np.float64)[order]
+    chisq = np.concatenate([[np.nan], np.maximum(0.0, 2.0 * np.diff(value))])
+    df = np.concatenate([[np.nan], np.diff(count).astype(np.float64)])
+    pairs = list(zip(value.tolist(), count.tolist(), strict=True))
+    return LikelihoodRatioTable(
+        names=tuple(names[i] for i in order),
+        formulas=tuple(formulas[i] for i in order),
+        data_name=data_name,
+        npar=count,
+        aic=np.array([akaike(v, k) for v, k in pairs]),
+        bic=np.array([schwarz(v, k, nobs) for v, k in pairs]),
+        loglik=value,
+        deviance=-2.0 * value,
+        chisq=chisq,
+        df=df,
+        p_value=upper_tail(chisq, df),
+        notes=tuple(notes),
+    )
+
+
+def upper_tail(chisq: Floats, df: Floats) -> Floats:
+    """P(chi-square with df > chisq), NaN where there is no test (df NaN or 0)."""
+    from scipy.special import chdtrc
+
+    p = np.full(chisq.shape, np.nan)
+    tested = df > 0
+    p[tested] = chdtrc(df[tested], chisq[tested])
+    return p
+
+
+def anova(
+    *models: LinearMixedModel, refit: bool = True, **named: LinearMixedModel
+) -> LikelihoodRatioTable:
+    """Likelihood-ratio tests of two or more nested models.
+
+    Models are sorted by their number of parameters and each is compared with the one before it.
+
+    Parameters
+    ----------
+    *models : fitted models
+        Rows are named by the caller's variables where they can be known, else ``model1`` ...
+    refit : bool
+        Refit REML fits by maximum likelihood first (REML criteria of models with different fixed
+        effects are not comparable). ``False`` compares the fits as they are.
+    **named : fitted models
+        ``mx.anova(small=m0, large=m1)`` names the rows.
+
+    Returns
+    -------
+    LikelihoodRatioTable
+        ``.to_frame()`` has the columns ``npar, aic, bic, loglik, deviance, chisq, df, p_value``.
+
+    Raises
+    ------
+    ComparisonError
+        Fewer than two models, different rows or responses, or REML and ML fits mixed with
+        ``refit=False``.
+
+    Warns
+    -----
+    ComparisonWarning
+        Two models compared are not nested, or are REML fits with different fixed effects: the
+        table is made, but its chi-square is not one.
+
+    Notes
+    -----
+    Twice the gain in log-likelihood is asymptotically chi-square only if the smaller model lies in
+    the interior of the larger one. A variance of zero lies on the boundary, so the p value for an
+    added random term is conservative: for one variance it is about twice the right one (Self and
+    Liang, 1987). For fixed effects in small samples it is too small instead (Pinheiro and Bates,
+    2000, section 2.4). What counts as nested is written in ``mixeff.inference.nesting``.
+
+    Examples
+    --------
+    >>> import mixeff as mx
+    >>> sleep = mx.load_dataset("sleepstudy")
+    >>> m0 = mx.lmer("Reaction ~ 1 + (1 | Subject)", sleep, reml=False)
+    >>> m1 = mx.lmer("Reaction ~ Days + (1 | Subject)", sleep, reml=False)
+    >>> mx.anova(m0, m1).to_frame()[["npar", "chisq", "df"]].round(2)
+        npar   chisq   df
+    m0     3     NaN  NaN
+    m1     4  116.46  1.0
+    """
+    if not isinstance(refit, bool):
+        raise OptionError(f"anova: refit must be True or False, not {refit!r}.")
+    compared = named_models(models, named, calling_frame(), minimum=2, options=("refit",))
+    check_same_data(compared)
+    by_size = dict(sorted(compared.items(), key=lambda item: item[1].df))
+    fits, notes = _comparable(list(by_size.values()), refit)
+    limits = _limits(tuple(by_size), fits)
+    for sentence in limits:
+        warnings.warn(sentence, ComparisonWarning, stacklevel=2)
+    return likelihood_ratio_table(
+        names=tuple(by_size),
+        formulas=[m.formula_display for m in fits],
+        npar=[m.df for m in fits],
+        loglik=[m.loglik for m in fits],
+        nobs=fits[0].nobs,
+        data_name=fits[0].data_name,
+        notes=[*notes, *limits],
+    )
+
+
+def _comparable(models: list[Any], refit: bool) -> tuple[list[Any], list[str]]:
+    """The models with one kind of criterion, and a note if some had to be refitted."""
+    restricted = [m.is_reml for m in models]
+    if not any(restricted):
+        return models, []
+    if refit:
+        return [m.refit_ml() for m in models], [REFITTED]
+    if not all(restricted):
+        raise ComparisonError(
+            "anova: REML and ML fits are mixed, and refit=False forbids to make them alike. "
+            "Fit all of them with the same reml=, or leave refit=True."
+        )
+    return models, []
+
+
+def _limits(names: Sequence[str], models: Sequence[Any]) -> list[str]:
+    """Sentences for every neighbouring pair whose chi-square is not one."""
+    sentences = []
+    for i in range(1, len(models)):
+        pair = (names[i - 1], models[i - 1]), (names[i], models[i])
+        sentences += nesting_notes(*pair)
+    return sentences

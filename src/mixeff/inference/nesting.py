@@ -1,0 +1,168 @@
+"""Whether two models are about the same data, and whether one contains the other.
+
+Nested means here:
+
+* fixed effects: every column of the smaller ``X`` (and the difference of the offsets) lies in the
+  column space of the larger ``X``;
+* random effects: every term of the smaller model lies within ONE term of the larger one. A term
+  lies within another if both split the rows into the same groups and its model columns are in the
+  column space of the other's (a term has an unstructured covariance, so any linear change of its
+  columns keeps the family of covariances); or if its groups are the other's groups crossed with a
+  factor whose indicator columns span the other's columns, and it is a random intercept
+  (``(1 | Worker:Machine)`` within ``(Machine | Worker)``: a multiple of the identity).
+
+The criterion is sufficient; it is exact for fixed effects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixeff.errors import ComparisonError
+
+if TYPE_CHECKING:
+    from mixeff.design.design import Design, RandomTerm
+
+Floats = NDArray[np.float64]
+
+# Columns are scaled to length 1 first: what remains of one outside the other model's space is
+# rounding (about n eps) or real (the sine of an angle).
+_OUTSIDE = 1e-7
+
+
+def check_same_data(models: Mapping[str, Any]) -> None:
+    """Raise ComparisonError unless all models describe the same response on the same rows."""
+    (first_name, first), *others = models.items()
+    for name, model in others:
+        problem = _data_difference(first.design, model.design)
+        if problem is not None:
+            raise ComparisonError(f"{first_name} and {name} cannot be compared: {problem}")
+
+
+def _data_difference(a: Design, b: Design) -> str | None:
+    if a.n != b.n:
+        return (
+            f"they are not fitted to the same rows: {a.n} ({a.n_omitted} omitted) and {b.n} "
+            f"({b.n_omitted} omitted). Fit all models to the rows that are complete for all."
+        )
+    if np.array_equal(a.response, b.response):
+        return None
+    if a.response_name != b.response_name:
+        return (
+            f"their responses differ, {a.response_name} and {b.response_name}. "
+            "Likelihoods of a response and of its transform are not comparable."
+        )
+    if not np.array_equal(a.rows, b.rows):
+        return (
+            "they are fitted to as many rows, but not the same ones: missing values lie elsewhere. "
+            "Fit all models to the rows that are complete for all."
+        )
+    return f"the values of {a.response_name} differ. Fit all models to the same data."
+
+
+def nesting_notes(smaller: tuple[str, Any], larger: tuple[str, Any]) -> list[str]:
+    """Why twice the difference of two log-likelihoods is not chi-square; empty if it is."""
+    (name0, m0), (name1, m1) = smaller, larger
+    notes = []
+    if m0.is_reml and not _same_space(m0.design.X, m1.design.X):
+        notes.append(
+            f"{name0} and {name1} are REML fits with different fixed effects: their criteria are "
+            "not comparable. Leave refit=True to compare ML fits."
+        )
+    reason = _not_nested(m0.design, m1.design)
+    if reason is not None:
+        notes.append(
+            f"{name0} is not nested in {name1} ({reason}): "
+            "the chi-square test does not apply; compare by AIC or BIC."
+        )
+    return notes
+
+
+def _not_nested(small: Design, large: Design) -> str | None:
+    if not _same_weights(small, large):
+        return "their prior weights differ"
+    names = [c for c, out in zip(small.names, _outside(small.X, large.X), strict=True) if out]
+    if names:
+        return f"fixed effect {names[0]} is not in the larger model"
+    shift = _offset(small) - _offset(large)
+    if _outside(shift[:, None], large.X)[0]:
+        return "their offsets differ"
+    for term in small.random:
+        if not any(_within(term, other) for other in large.random):
+            return f"random term {term.label} is not contained in one term of the larger model"
+    return None
+
+
+def _same_weights(a: Design, b: Design) -> bool:
+    one = np.ones(1)
+    left = one if a.weights is None else a.weights
+    right = one if b.weights is None else b.weights
+    return bool(np.all(left == right))
+
+
+def _offset(design: Design) -> Floats:
+    return np.zeros(design.n) if design.offset is None else design.offset
+
+
+def _same_space(a: Floats, b: Floats) -> bool:
+    return a.shape == b.shape and not _outside(a, b).any()
+
+
+def _outside(columns: Floats, space: Floats) -> NDArray[np.bool_]:
+    """For each column, whether a part of it lies outside the column space of ``space``."""
+    columns = _unit(columns)
+    basis = _basis(space)
+    rest = columns - basis @ (basis.T @ columns)
+    rest -= basis @ (basis.T @ rest)
+    return np.linalg.norm(rest, axis=0) > _OUTSIDE
+
+
+def _unit(columns: Floats) -> Floats:
+    """Columns scaled to length 1; zero columns stay zero."""
+    length = np.linalg.norm(columns, axis=0)
+    return columns / np.where(length > 0, length, 1.0)
+
+
+def _basis(space: Floats) -> Floats:
+    """Orthonormal basis of the column space."""
+    if space.shape[1] == 0:
+        return space
+    u, s, _ = np.linalg.svd(_unit(space), full_matrices=False)
+    return np.asarray(u[:, s > 1e-10 * s[0]])
+
+
+def _within(term: RandomTerm, other: RandomTerm) -> bool:
+    """Whether every covariance ``term`` can give, ``other`` can give too."""
+    if _same_groups(term.codes, other.codes):
+        return not _outside(term.values, other.values).any()
+    return _split_intercept_within(term, other)
+
+
+def _same_groups(a: NDArray[np.int32], b: NDArray[np.int32]) -> bool:
+    """Whether two codings split the rows into the same groups."""
+    pairs = len(_distinct(a, b))
+    return pairs == len(np.unique(a)) == len(np.unique(b))
+
+
+def _distinct(a: NDArray[np.int32], b: NDArray[np.int32]) -> NDArray[np.int64]:
+    return np.unique(a.astype(np.int64) * (int(b.max()) + 1) + b)
+
+
+def _split_intercept_within(term: RandomTerm, other: RandomTerm) -> bool:
+    """``(1 | g:f)`` within ``(f | g)``: the indicators of f span the other's columns."""
+    constant = term.n_columns == 1 and bool(np.all(term.values == term.values[0, 0]))
+    if not constant or len(_distinct(term.codes, other.codes)) != len(np.unique(term.codes)):
+        return False
+    patterns, kind = np.unique(other.values, axis=0, return_inverse=True)
+    if patterns.shape[0] != np.linalg.matrix_rank(patterns):
+        return False
+    return _same_groups(term.codes, _crossed(other.codes, kind.reshape(-1)))
+
+
+def _crossed(a: NDArray[np.int32], b: NDArray[np.intp]) -> NDArray[np.int32]:
+    combined = a.astype(np.int64) * (int(b.max()) + 1) + b
+    return np.unique(combined, return_inverse=True)[1].reshape(-1).astype(np.int32)

@@ -1,0 +1,136 @@
+"""From arguments to a fit, in two steps: formula and data to a design, a design to an optimum."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from mixeff.control import Control
+from mixeff.design.build import build_design
+from mixeff.design.design import Design
+from mixeff.errors import ConvergenceWarning, DesignError, OptionError
+from mixeff.formula import parse_formula
+from mixeff.formula.tree import ModelFormula
+from mixeff.frames.columns import column_names
+from mixeff.linear.fit import fit_linear
+from mixeff.model.fit import LinearMixedModel
+from mixeff.model.request import Request
+
+LMER_ARGUMENTS = (
+    "formula",
+    "data",
+    "reml",
+    "weights",
+    "offset",
+    "contrasts",
+    "na_action",
+    "start",
+    "control",
+)
+
+
+def prepare(
+    *,
+    formula: str,
+    data: Any,
+    data_name: str,
+    reml: bool,
+    weights: Any,
+    offset: Any,
+    contrasts: Any,
+    na_action: str,
+    start: Any,
+    control: Control | None,
+) -> tuple[Request, Design]:
+    """Check the arguments, read the formula, make the design."""
+    control = _checked_control(control)
+    if not isinstance(reml, bool | np.bool_):
+        raise OptionError(f"lmer: reml must be True or False, not {reml!r}.")
+    if not isinstance(formula, str):
+        raise OptionError(
+            f'lmer: formula must be a string such as "y ~ x + (1 | g)", '
+            f"not {type(formula).__name__}."
+        )
+    parsed = parse_formula(
+        formula, double_bar=control.double_bar, columns=tuple(column_names(data))
+    )
+    _require_random(parsed)
+    design = build_design(
+        parsed, data, weights=weights, offset=offset, contrasts=contrasts, na_action=na_action
+    )
+    request = Request(
+        formula=formula,
+        parsed=parsed,
+        data=data,
+        data_name=data_name,
+        reml=bool(reml),
+        weights=weights,
+        offset=offset,
+        contrasts=None if contrasts is None else dict(contrasts),
+        na_action=na_action,
+        start=checked_start(start, design),
+        control=control,
+    )
+    return request, design
+
+
+def fit_design(request: Request, design: Design, *, stacklevel: int = 3) -> LinearMixedModel:
+    """Estimate, and warn if the optimality conditions do not hold at the end."""
+    estimate = fit_linear(
+        design, reml=request.reml, control=request.control, start=request.start
+    )
+    verdict = estimate.convergence
+    if not verdict.ok:
+        warnings.warn(verdict.sentence, ConvergenceWarning, stacklevel=stacklevel)
+    return LinearMixedModel(request, design, estimate)
+
+
+def _checked_control(control: Any) -> Control:
+    if control is None:
+        return Control()
+    if isinstance(control, Control):
+        return control
+    raise OptionError(
+        f"lmer: control must be a mixeff.Control, not {type(control).__name__}; "
+        "for example control=mixeff.Control(tolerance=1e-10)."
+    )
+
+
+def _require_random(parsed: ModelFormula) -> None:
+    if parsed.random:
+        return
+    raise DesignError(
+        f"The formula has no random term: {parsed.text}\n"
+        "A random intercept for each level of g is written (1 | g), with the parentheses. "
+        "Without random terms this is ordinary least squares: use statsmodels "
+        "(statsmodels.formula.api.ols)."
+    )
+
+
+def checked_start(start: Any, design: Design) -> Any:
+    """Starting theta as a vector of the right length, or None.
+
+    Raises
+    ------
+    OptionError
+        Not numeric, of the wrong length, or not finite.
+    """
+    if start is None:
+        return None
+    length = sum(term.n_theta for term in design.random)
+    try:
+        theta = np.array(start, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise OptionError(
+            f"lmer: start must be a vector of {length} starting values for theta, not {start!r}."
+        ) from None
+    if theta.shape != (length,):
+        parts = ", ".join(f"{term.n_theta} for {term.label}" for term in design.random)
+        raise OptionError(
+            f"lmer: start has shape {theta.shape}, but theta has {length} entries ({parts})."
+        )
+    if not np.isfinite(theta).all():
+        raise OptionError("lmer: start has missing or infinite entries.")
+    return theta

@@ -1,0 +1,33 @@
+"""Arguments nobody knows: say so, and name the nearest one that exists."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+from mixeff.errors import OptionError
+
+
+def closest(name: str, known: Sequence[str]) -> str | None:
+    """The known name most like ``name``, or None if none is near."""
+    folded = {k.lower().replace("_", ""): k for k in known}
+    found = difflib.get_close_matches(name.lower().replace("_", ""), list(folded), n=1, cutoff=0.6)
+    return folded[found[0]] if found else None
+
+
+def refuse_unknown(function: str, unknown: Iterable[str], known: Sequence[str]) -> None:
+    """Raise OptionError for the first unknown argument, with the nearest known name."""
+    for name in unknown:
+        near = closest(name, known)
+        hint = f'Did you mean "{near}"?' if near else f"It takes {', '.join(known)}."
+        raise OptionError(f'{function} has no argument "{name}". {hint}')
+
+
+def choose(function: str, argument: str, value: object, allowed: Sequence[str]) -> str:
+    """The value if it is one of the allowed words, else OptionError."""
+    if isinstance(value, str) and value in allowed:
+        return value
+    near = closest(value, allowed) if isinstance(value, str) else None
+    hint = f' Did you mean "{near}"?' if near else ""
+    words = ", ".join(f'"{a}"' for a in allowed)
+    raise OptionError(f"{function}: {argument} must be one of {words}, not {value!r}.{hint}")

@@ -1,0 +1,47 @@
+"""What the caller asked for, kept with the fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixeff.control import Control
+from mixeff.formula.tree import ModelFormula
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Request:
+    """The arguments of one call of `lmer`.
+
+    Attributes
+    ----------
+    formula : str, as written (after ``update``: with the dots filled in)
+    parsed : ModelFormula
+    data : the caller's own object, not a copy
+    data_name : str, what the caller calls it
+    reml : bool
+    weights, offset : column name, expression, array or None
+    contrasts : mapping or None
+    na_action : str
+    start : starting theta or None
+    control : Control
+    response : (n,) array or None
+        Set by ``refit``: the response that replaced the data's, on the rows used.
+    """
+
+    formula: str
+    parsed: ModelFormula
+    data: Any = field(repr=False)
+    data_name: str
+    reml: bool
+    weights: Any = None
+    offset: Any = None
+    contrasts: Mapping[str, Any] | None = None
+    na_action: str = "omit"
+    start: Any = None
+    control: Control = field(default_factory=Control)
+    response: NDArray[np.float64] | None = None

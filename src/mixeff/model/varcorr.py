@@ -1,0 +1,134 @@
+"""Variance components of a fitted model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixeff.design.design import Design
+from mixeff.linear.estimate import LinearEstimate
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class VarianceComponent:
+    """Covariance of one random term's effects.
+
+    Attributes
+    ----------
+    name : str
+        Grouping factor; the second term on the same one is ``class.1``, as in lme4.
+    group : str
+        Grouping factor.
+    columns : tuple of q str
+    covariance : (q, q) array, sigma^2 Lambda Lambda'
+    sd : (q,) array
+    correlation : (q, q) array, NaN where a standard deviation is zero
+    """
+
+    name: str
+    group: str
+    columns: tuple[str, ...]
+    covariance: Floats
+    sd: Floats
+    correlation: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class VarCorr:
+    """Variances and correlations of the random effects, and the residual's; prints as lme4's.
+
+    Attributes
+    ----------
+    components : tuple of VarianceComponent, in the order of the random terms
+    residual_sd : float or None
+        None where the family has no scale parameter.
+    """
+
+    components: tuple[VarianceComponent, ...]
+    residual_sd: float | None
+
+    def to_frame(self) -> pd.DataFrame:
+        """Columns ``grp, var1, var2, vcov, sdcor``, in the order of lme4's ``as.data.frame``.
+
+        Per term the variances, then the covariances down the columns of the lower triangle, at
+        last the residual; ``sdcor`` holds standard deviations and correlations. Missing names are
+        None.
+        """
+        import pandas as pd
+
+        rows = [row for component in self.components for row in _rows(component)]
+        if self.residual_sd is not None:
+            rows.append(("Residual", None, None, self.residual_sd**2, self.residual_sd))
+        frame = pd.DataFrame(rows, columns=["grp", "var1", "var2", "vcov", "sdcor"])
+        # A column of None alone, or of names and None, must keep its None: no NaN for a name.
+        return frame.astype({"grp": object, "var1": object, "var2": object})
+
+    def __str__(self) -> str:
+        from mixeff.report.tables import format_varcorr
+
+        return format_varcorr(self)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+Row = tuple[str, str | None, str | None, float, float]
+
+
+def _rows(component: VarianceComponent) -> list[Row]:
+    q = len(component.columns)
+    name, columns = component.name, component.columns
+    rows: list[Row] = [
+        (name, columns[j], None, float(component.covariance[j, j]), float(component.sd[j]))
+        for j in range(q)
+    ]
+    for j in range(q):
+        for i in range(j + 1, q):
+            covariance, correlation = component.covariance[i, j], component.correlation[i, j]
+            rows.append((name, columns[j], columns[i], float(covariance), float(correlation)))
+    return rows
+
+
+def variance_components(design: Design, estimate: LinearEstimate) -> VarCorr:
+    """Sigma_i = sigma^2 Lambda_i Lambda_i' (Bates et al. 2015, eq. 4) of every random term."""
+    names = unique_names([term.group for term in design.random])
+    components = []
+    for name, term, factor in zip(names, design.random, estimate.Lambda, strict=True):
+        scaled = estimate.sigma * factor
+        # Row norms of the factor: exact where the variance underflows a subtraction.
+        sd = np.sqrt(np.einsum("ij,ij->i", scaled, scaled))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            direction = scaled / sd[:, None]
+        correlation = direction @ direction.T
+        np.fill_diagonal(correlation, np.where(sd > 0, 1.0, np.nan))
+        components.append(
+            VarianceComponent(
+                name, term.group, term.columns, scaled @ scaled.T, sd, correlation
+            )
+        )
+    return VarCorr(tuple(components), float(estimate.sigma))
+
+
+def unique_names(names: Sequence[str]) -> list[str]:
+    """Later occurrences get ``.1``, ``.2`` ..., skipping names already there (R's make.unique)."""
+    taken = set(names)
+    seen: set[str] = set()
+    count: dict[str, int] = {}
+    result = []
+    for name in names:
+        new = name
+        while new in seen or (new != name and new in taken):
+            count[name] = count.get(name, 0) + 1
+            new = f"{name}.{count[name]}"
+        seen.add(new)
+        result.append(new)
+    return result
