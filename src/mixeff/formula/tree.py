@@ -136,3 +136,6 @@ class ModelFormula:
     random: tuple[RandomPart, ...]
     offsets: tuple[Expression, ...]
     variables: tuple[str, ...]
+    fixed_display: str = ""
+    display_lines: tuple[str, ...] = ()
+    has_dot: bool = False
