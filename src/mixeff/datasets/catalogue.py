@@ -61,8 +61,8 @@ def list_datasets() -> dict[str, str]:
 
     Examples
     --------
-    >>> import mixeff as mx
-    >>> mx.datasets.list_datasets()["Rail"]
+    >>> from mixeff import datasets
+    >>> datasets.list_datasets()["Rail"]
     'Travel time of ultrasonic waves in six railway rails'
     """
     return {name: entry["title"] for name, entry in _catalogue().items()}
@@ -87,8 +87,8 @@ def describe_dataset(name: str) -> Description:
 
     Examples
     --------
-    >>> import mixeff as mx
-    >>> mx.datasets.describe_dataset("Rail").licence
+    >>> from mixeff import datasets
+    >>> datasets.describe_dataset("Rail").licence
     'GPL (>= 2)'
     """
     check_name(name)

@@ -24,9 +24,10 @@ def load_dataset(name: str, *, backend: Backend = "pandas") -> Any:
         One of ``mixeff.datasets.list_datasets()``.
     backend : {"pandas", "polars", "pyarrow", "dict"}
         What to return. Factors keep their level order: ``Categorical`` in pandas (ordered where R
-        has an ordered factor), dictionary columns in pyarrow, ``Enum`` (ordered) or ``Categorical``
-        in polars. ``"dict"`` gives NumPy arrays and needs no other library; its factors are arrays
-        of text, so that their level order is the alphabetical one.
+        has an ordered factor), dictionary columns in pyarrow, ``Enum`` in polars (which cannot tell
+        an ordered factor: give ``contrasts={"temperature": "poly"}`` where R would take polynomial
+        contrasts by itself). ``"dict"`` gives NumPy arrays and needs no other library; its factors
+        are arrays of text, whose levels sort like text.
 
     Returns
     -------

@@ -1,1 +1,31 @@
+"""Pictures: each takes a fit (or data) and returns a matplotlib figure; ``*_data`` gives its numbers.
 
+matplotlib is imported by the first picture, not before, and pyplot never: figures belong to the
+caller, nothing is shown or kept open behind their back.
+"""
+
+from __future__ import annotations
+
+from mixeff.plots.caterpillar import caterpillar
+from mixeff.plots.data import (
+    FacetLines,
+    caterpillar_data,
+    facet_lines_data,
+    qq_data,
+    residuals_vs_fitted_data,
+)
+from mixeff.plots.facet_lines import facet_lines
+from mixeff.plots.qq import qq
+from mixeff.plots.residuals_vs_fitted import residuals_vs_fitted
+
+__all__ = [
+    "FacetLines",
+    "caterpillar",
+    "caterpillar_data",
+    "facet_lines",
+    "facet_lines_data",
+    "qq",
+    "qq_data",
+    "residuals_vs_fitted",
+    "residuals_vs_fitted_data",
+]

@@ -1,0 +1,71 @@
+"""The one place where matplotlib is imported: a figure of its own, without pyplot."""
+
+from __future__ import annotations
+
+from functools import cache
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from mixeff.errors import OptionError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Ink: points and lines differ in lightness, not only in hue, so that they part in grey print too.
+POINT = "#2b6ca3"
+LINE = "#b3401d"
+GREY = "#8a8a8a"
+STRIP = "#e9e4da"
+DPI = 150
+
+
+@cache
+def _figure_class() -> type[Figure]:
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise OptionError(
+            "A picture needs matplotlib, which is not installed: pip install matplotlib."
+        ) from error
+
+    class Picture(Figure):
+        """A figure that a notebook shows although pyplot does not know it."""
+
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            FigureCanvasAgg(self)
+
+        def _repr_png_(self) -> bytes:
+            buffer = BytesIO()
+            self.savefig(buffer, format="png")
+            return buffer.getvalue()
+
+    return Picture
+
+
+def new_figure(width: float, height: float, *, layout: str | None = "constrained") -> Figure:
+    """An empty figure, ``width`` by ``height`` inches."""
+    return _figure_class()(figsize=(width, height), dpi=DPI, layout=layout)
+
+
+def tidy_axes(axes: Axes) -> None:
+    """A light grid behind the data, thin frame, small ticks."""
+    axes.set_axisbelow(True)
+    axes.grid(color="#ececec", linewidth=0.7)
+    axes.tick_params(labelsize=8, length=3, color=GREY)
+    for side in axes.spines.values():
+        side.set_color(GREY)
+        side.set_linewidth(0.7)
+
+
+def strip(axes: Axes, label: str, share: float) -> None:
+    """A label in a shaded strip on top of a panel, ``share`` of the panel's height."""
+    from matplotlib.patches import Rectangle
+
+    box = Rectangle((0, 1), 1, share, transform=axes.transAxes, clip_on=False)
+    box.set(facecolor=STRIP, edgecolor=GREY, linewidth=0.7)
+    axes.add_patch(box)
+    middle = 1 + share / 2
+    axes.text(0.5, middle, label, transform=axes.transAxes, ha="center", va="center", fontsize=8)
