@@ -1,0 +1,120 @@
+"""How theta is divided among random terms, and terms among grouping blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixeff.covariance.unstructured import Unstructured
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """Terms of one grouping factor share a block, in which Lambda is block-diagonal.
+
+    Attributes
+    ----------
+    structures : tuple of Unstructured, one per random term in the design's order
+    members : tuple of tuples of int
+        For each grouping block the terms in it, in order; the columns of the block are the
+        columns of its terms one after the other.
+    """
+
+    structures: tuple[Unstructured, ...]
+    members: tuple[tuple[int, ...], ...]
+
+    @classmethod
+    def of_groups(cls, groups: Sequence[str], sizes: Sequence[int]) -> Partition:
+        """One unstructured term per entry; equal group names share a block."""
+        blocks: dict[str, list[int]] = {}
+        for term, group in enumerate(groups):
+            blocks.setdefault(group, []).append(term)
+        return cls(
+            tuple(Unstructured(q) for q in sizes), tuple(tuple(m) for m in blocks.values())
+        )
+
+    @property
+    def n_theta(self) -> int:
+        """Length of theta."""
+        return sum(s.n_theta for s in self.structures)
+
+    @property
+    def is_diagonal(self) -> NDArray[np.bool_]:
+        """(n_theta,) which parameters are diagonal entries."""
+        return np.concatenate([s.is_diagonal for s in self.structures])
+
+    def start(self) -> Floats:
+        """Identity for every term."""
+        return np.concatenate([s.start() for s in self.structures])
+
+    def split(self, theta: Floats) -> tuple[Floats, ...]:
+        """Theta per term."""
+        ends = np.cumsum([s.n_theta for s in self.structures])[:-1]
+        return tuple(np.split(theta, ends))
+
+    def term_factors(self, theta: Floats) -> tuple[Floats, ...]:
+        """Lambda (q, q) per term."""
+        parts = self.split(theta)
+        return tuple(s.expand(t) for s, t in zip(self.structures, parts, strict=True))
+
+    def block_factors(self, theta: Floats) -> tuple[Floats, ...]:
+        """Block-diagonal Lambda per grouping block."""
+        factors = self.term_factors(theta)
+        return tuple(self._join([factors[t] for t in terms]) for terms in self.members)
+
+    def from_factors(self, factors: Sequence[Floats]) -> Floats:
+        """Theta from one square root (q, m) of Sigma per term."""
+        pairs = zip(self.structures, factors, strict=True)
+        return np.concatenate([s.from_root(f) for s, f in pairs])
+
+    def canonical(self, theta: Floats) -> Floats:
+        """Diagonal entries made non-negative, term by term."""
+        pairs = zip(self.structures, self.split(theta), strict=True)
+        return np.concatenate([s.canonical(t) for s, t in pairs])
+
+    def pull_back(self, slopes: Sequence[Floats]) -> Floats:
+        """dd/dLambda per term -> dd/dtheta."""
+        pairs = zip(self.structures, slopes, strict=True)
+        return np.concatenate([s.pull_back(d) for s, d in pairs])
+
+    def columns_of_terms(self) -> tuple[tuple[int, slice], ...]:
+        """Per term: its block and the slice of columns it takes there."""
+        places: dict[int, tuple[int, slice]] = {}
+        for block, terms in enumerate(self.members):
+            first = 0
+            for t in terms:
+                last = first + self.structures[t].size
+                places[t] = (block, slice(first, last))
+                first = last
+        return tuple(places[t] for t in range(len(self.structures)))
+
+    def per_term(self, blocks: Sequence[Floats]) -> tuple[Floats, ...]:
+        """(J, Q) arrays per block -> (J, q) arrays per term."""
+        return tuple(
+            np.ascontiguousarray(blocks[b][:, columns]) for b, columns in self.columns_of_terms()
+        )
+
+    def per_term_square(self, blocks: Sequence[Floats]) -> tuple[Floats, ...]:
+        """(..., Q, Q) arrays per block -> their diagonal sub-blocks (..., q, q) per term."""
+        return tuple(
+            np.ascontiguousarray(blocks[b][..., columns, columns])
+            for b, columns in self.columns_of_terms()
+        )
+
+    @staticmethod
+    def _join(factors: Sequence[Floats]) -> Floats:
+        if len(factors) == 1:
+            return factors[0]
+        size = sum(f.shape[0] for f in factors)
+        out = np.zeros((size, size))
+        first = 0
+        for f in factors:
+            last = first + f.shape[0]
+            out[first:last, first:last] = f
+            first = last
+        return out

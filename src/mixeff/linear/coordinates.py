@@ -1,0 +1,173 @@
+"""Working coordinates: where a fit is computed, and the exact way back to the caller's units."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg
+from numpy.typing import NDArray
+
+from mixeff.covariance import Partition
+from mixeff.design.design import Design
+from mixeff.errors import DesignError
+from mixeff.linear.standardize import (
+    Basis,
+    gram,
+    row_blocks,
+    standardize,
+    weighted_mean,
+)
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """y - offset = center + X_work @ projection + scale * y_work.
+
+    The response is replaced by its least-squares residuals: whatever X explains cannot cost digits
+    in the sums of squares, however large it is.
+    """
+
+    center: float
+    projection: Floats
+    scale: float
+    values: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Coordinates:
+    """The change of basis of one model; all methods are exact linear maps.
+
+    Attributes
+    ----------
+    fixed : Basis of X
+    random : tuple of Basis, one per random term
+    response : Response
+    log_weights : float, sum of log prior weights
+    """
+
+    fixed: Basis
+    random: tuple[Basis, ...]
+    response: Response
+    log_weights: float
+
+    def criterion_shift(self, n: int, p: int, reml: bool) -> float:
+        """Criterion in the caller's units minus criterion in working coordinates."""
+        nu = n - p if reml else n
+        shift = 2.0 * nu * math.log(self.response.scale) - self.log_weights
+        return shift - (2.0 * self.fixed.log_determinant if reml else 0.0)
+
+    def beta(self, working: Floats) -> Floats:
+        """Fixed effects in the caller's units."""
+        r = self.response
+        beta: Floats = self.fixed.matrix @ (r.projection + r.scale * working)
+        if self.fixed.constant is not None:
+            beta = beta + r.center * self.fixed.constant
+        return beta
+
+    def unscaled_covariance(self, working: Floats) -> Floats:
+        """(X'V^-1 X)^-1 in the caller's units."""
+        T = self.fixed.matrix
+        out = T @ working @ T.T
+        return 0.5 * (out + out.T)
+
+    def theta(self, partition: Partition, working: Floats) -> Floats:
+        """Relative factors in the caller's units (lme4's theta), made triangular again."""
+        factors = partition.term_factors(working)
+        roots = [b.matrix @ L for b, L in zip(self.random, factors, strict=True)]
+        return partition.from_factors(roots)
+
+    def working_theta(self, partition: Partition, theta: Floats) -> Floats:
+        """The inverse of ``theta``."""
+        factors = partition.term_factors(theta)
+        roots = [np.linalg.solve(b.matrix, L) for b, L in zip(self.random, factors, strict=True)]
+        return partition.from_factors(roots)
+
+    def modes(self, working: Sequence[Floats]) -> tuple[Floats, ...]:
+        """Conditional modes (J, q) per term."""
+        scale = self.response.scale
+        return tuple(
+            scale * (b @ basis.matrix.T) for b, basis in zip(working, self.random, strict=True)
+        )
+
+    def variances(self, working: Sequence[Floats]) -> tuple[Floats, ...]:
+        """(J, q, q) relative variances of the modes per term."""
+        return tuple(
+            basis.matrix @ C @ basis.matrix.T
+            for C, basis in zip(working, self.random, strict=True)
+        )
+
+    def sigma_slopes(self, working: Sequence[Floats]) -> tuple[Floats, ...]:
+        """Xi per term: Z_work = Z T makes Xi_work = T'Xi T."""
+        slopes = []
+        for Xi, basis in zip(working, self.random, strict=True):
+            half = np.linalg.solve(basis.matrix.T, Xi)
+            slopes.append(np.linalg.solve(basis.matrix.T, half.T))
+        return tuple(slopes)
+
+
+def coordinates(design: Design) -> Coordinates:
+    """Choose working coordinates for a design.
+
+    Raises
+    ------
+    DesignError
+        If there are no more rows than fixed effects, or X reproduces the response exactly.
+    """
+    n, p = design.X.shape
+    if n <= p:
+        raise DesignError(
+            f"The model has {p} fixed-effect coefficients but only {n} observations, so nothing "
+            "is left to estimate a variance from: use fewer terms or more data."
+        )
+    fixed = standardize(design.X, design.weights)
+    random = tuple(standardize(t.values, design.weights) for t in design.random)
+    log_weights = 0.0 if design.weights is None else float(np.log(design.weights).sum())
+    return Coordinates(fixed, random, response(design, fixed), log_weights)
+
+
+def response(design: Design, fixed: Basis) -> Response:
+    """Residuals of the least-squares regression on X, in units of their root mean square."""
+    weights, n = design.weights, design.n
+    y = design.response if design.offset is None else design.response - design.offset
+    largest = float(np.max(np.abs(y)))
+    center = 0.0
+    if fixed.constant is not None:
+        center = float(weighted_mean(y, weights))
+    left = y - center
+    start = math.sqrt(_mean_square(left, weights))
+    projection = np.zeros(design.X.shape[1])
+    if projection.size:
+        factor = scipy.linalg.cho_factor(gram(design.X, weights, fixed))
+        for _ in range(2):  # the second pass removes the rounding errors of the first
+            change = scipy.linalg.cho_solve(factor, _products(design, fixed, left))
+            projection += change
+            for rows in row_blocks(n):
+                left[rows] -= fixed.apply(design.X[rows]) @ change
+    scale = math.sqrt(_mean_square(left, weights))
+    typical = 1.0 if weights is None else math.sqrt(float(weights.mean()))
+    if scale <= 1e-14 * largest * typical or scale <= 1e-12 * start:
+        raise DesignError(
+            f"The fixed effects reproduce the response {design.response_name} exactly, so there is "
+            "no variance left to divide among random effects and residual: check whether the "
+            "response was computed from a predictor."
+        )
+    return Response(center, projection, scale, left / scale)
+
+
+def _products(design: Design, fixed: Basis, left: Floats) -> Floats:
+    """X_work' W left / n."""
+    out = np.zeros(design.X.shape[1])
+    for rows in row_blocks(design.n):
+        part = left[rows] if design.weights is None else left[rows] * design.weights[rows]
+        out += part @ fixed.apply(design.X[rows])
+    return out / design.n
+
+
+def _mean_square(values: Floats, weights: Floats | None) -> float:
+    squares = values * values if weights is None else values * values * weights
+    return float(squares.sum()) / values.shape[0]

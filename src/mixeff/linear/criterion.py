@@ -1,0 +1,163 @@
+"""The profiled deviance and REML criterion of a linear mixed model, with exact derivatives."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixeff.covariance import Partition
+from mixeff.errors import DesignError
+from mixeff.factor.system import Factor, System
+
+Floats = NDArray[np.float64]
+
+# Below this mean square (relative to the least-squares residuals of y on X alone) the penalized
+# residual is the rounding error of a subtraction.
+_EXACT_FIT = 1e-12
+_TRUSTED = 1e7  # with larger theta that subtraction cancels for any data
+
+
+@dataclass(frozen=True)
+class LinearCriterion:
+    """Minus twice the profiled log-likelihood (Bates et al. 2015, eq. 34 and 42).
+
+    Attributes
+    ----------
+    system : System, the cross-products in working coordinates
+    partition : Partition, theta -> Lambda
+    reml : bool
+    """
+
+    system: System
+    partition: Partition
+    reml: bool
+
+    @property
+    def degrees(self) -> int:
+        """Nu: n, or n - p for REML."""
+        return self.system.n - (self.system.p if self.reml else 0)
+
+    def evaluate(self, theta: Floats) -> LinearEvaluation:
+        """Factor the system at ``theta``; derivatives are computed when first asked for.
+
+        Raises
+        ------
+        DesignError
+            If the random effects reproduce the response, so that the likelihood has no maximum.
+        """
+        factor = self.system.factorize(self.partition.block_factors(theta))
+        evaluation = LinearEvaluation(self, theta, factor)
+        if evaluation.exact_fit and float(np.abs(theta).max()) < _TRUSTED:
+            raise DesignError(
+                "The random effects reproduce the response exactly, so the residual variance is "
+                "zero and the likelihood has no maximum: check whether the response is constant "
+                "within the levels of a grouping factor."
+            )
+        return evaluation
+
+
+@dataclass(frozen=True, eq=False)
+class LinearEvaluation:
+    """The criterion at one theta. ``value`` is +inf where the residual vanishes (no density)."""
+
+    criterion: LinearCriterion
+    theta: Floats
+    factor: Factor
+    value: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "value", self._value())
+
+    def _value(self) -> float:
+        f, nu = self.factor, self.criterion.degrees
+        if not f.pwrss > 0 or self.exact_fit:
+            return math.inf
+        fixed = f.logdet_fixed if self.criterion.reml else 0.0
+        return f.logdet_random + fixed + nu * (1.0 + math.log(2.0 * math.pi * f.pwrss / nu))
+
+    @property
+    def exact_fit(self) -> bool:
+        """The random effects reproduce the response: the residual variance is zero."""
+        return self.factor.pwrss <= _EXACT_FIT * self.criterion.degrees
+
+    @property
+    def sigma2(self) -> float:
+        """Residual variance r^2 / nu in working units."""
+        return self.factor.pwrss / self.criterion.degrees
+
+    @cached_property
+    def _scores(self) -> tuple[Floats, ...]:
+        return self.criterion.partition.per_term(self.factor.scores())
+
+    @cached_property
+    def sigma_slopes(self) -> tuple[Floats, ...]:
+        """Xi_i = dd/dSigma_i = H_i - z_i'z_i / sigma^2 per term, (q, q) symmetric."""
+        traces = self.criterion.partition.per_term_square(
+            self.factor.trace_blocks(self.criterion.reml)
+        )
+        pairs = zip(traces, self._scores, strict=True)
+        return tuple(H - (z.T @ z) / self.sigma2 for H, z in pairs)
+
+    @cached_property
+    def gradient(self) -> Floats:
+        """(k,) dd/dtheta, the lower triangle of 2 Xi Lambda."""
+        partition = self.criterion.partition
+        factors = partition.term_factors(self.theta)
+        pairs = zip(self.sigma_slopes, factors, strict=True)
+        return partition.pull_back([2.0 * Xi @ Lambda for Xi, Lambda in pairs])
+
+    @cached_property
+    def average_information(self) -> Floats:
+        """(k, k) AI_jk = t_j'P t_k / sigma^2 - (y'PV_jPy)(y'PV_kPy) / (nu sigma^4), psd."""
+        partition = self.criterion.partition
+        parts = partition.split(self.theta)
+        triples = zip(partition.structures, parts, self._scores, strict=True)
+        return self._information([s.directions(t, z) for s, t, z in triples])
+
+    @cached_property
+    def hessian(self) -> Floats:
+        """(k, k) positive semidefinite model: AI + 2 [Xi]_+ on entries of one column of Lambda."""
+        model = self.average_information.copy()
+        first = 0
+        pairs = zip(self.criterion.partition.structures, self.sigma_slopes, strict=True)
+        for structure, Xi in pairs:
+            last = first + structure.n_theta
+            model[first:last, first:last] += structure.second_order(_positive_part(Xi))
+            first = last
+        return model
+
+    def curvature_along(self, term: int, direction: Floats) -> float:
+        """Average information for Sigma_term + t v v', at t = 0."""
+        z = self._scores[term]
+        empty = [np.zeros((*other.shape, 0)) for other in self._scores]
+        empty[term] = ((z @ direction)[:, None] * direction[None, :])[:, :, None]
+        return float(self._information(empty)[0, 0])
+
+    def _information(self, directions: list[Floats]) -> Floats:
+        """Average information of directions given per term; each belongs to one term only."""
+        partition, sigma2 = self.criterion.partition, self.sigma2
+        m = sum(d.shape[2] for d in directions)
+        system = self.criterion.system
+        shapes = zip(system.n_levels, system.n_columns, strict=True)
+        blocks = [np.zeros((J, Q, m)) for J, Q in shapes]
+        slopes = np.empty(m)  # y'P V_j P y
+        first = 0
+        places = partition.columns_of_terms()
+        for (block, columns), d, z in zip(places, directions, self._scores, strict=True):
+            last = first + d.shape[2]
+            blocks[block][:, columns, first:last] = d
+            slopes[first:last] = np.tensordot(z, d, axes=([0, 1], [0, 1]))
+            first = last
+        information = self.factor.quadratic(blocks) / sigma2
+        information -= np.outer(slopes, slopes) / (self.criterion.degrees * sigma2**2)
+        return 0.5 * (information + information.T)
+
+
+def _positive_part(symmetric: Floats) -> Floats:
+    """The nearest positive semidefinite matrix."""
+    values, vectors = np.linalg.eigh(0.5 * (symmetric + symmetric.T))
+    return (vectors * np.maximum(values, 0.0)) @ vectors.T

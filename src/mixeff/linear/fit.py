@@ -1,0 +1,152 @@
+"""Fit a linear mixed model: optimize in working coordinates, report in the caller's units."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixeff.control import Control
+from mixeff.design.design import Design
+from mixeff.errors import OptionError
+from mixeff.linear.criterion import LinearCriterion, LinearEvaluation
+from mixeff.linear.estimate import LinearEstimate
+from mixeff.linear.working import WorkingModel, working_model
+from mixeff.optimize import Optimum, Verdict, solve
+from mixeff.optimize.sentences import TermNames, verdict
+from mixeff.optimize.solve import judge
+
+Floats = NDArray[np.float64]
+
+
+def fit_linear(
+    design: Design,
+    *,
+    reml: bool,
+    control: Control,
+    start: Sequence[float] | Floats | None = None,
+) -> LinearEstimate:
+    """Maximize the profiled (restricted) likelihood.
+
+    Parameters
+    ----------
+    design : Design
+    reml : bool
+    control : Control
+    start : sequence of float, optional
+        Theta in lme4's order and the caller's units; without it every random effect starts with
+        the variance of the residual.
+
+    Returns
+    -------
+    LinearEstimate
+
+    Raises
+    ------
+    OptionError
+        If ``start`` has the wrong length or is not finite.
+    DesignError
+        If the model leaves no residual variance.
+    """
+    began = time.perf_counter()
+    model = working_model(design, control.threads)
+    first = model.partition.start()
+    if start is not None:
+        first = model.coordinates.working_theta(model.partition, checked_theta(design, start))
+    criterion = LinearCriterion(model.system, model.partition, reml)
+    optimum = solve(criterion, first, control)
+    return _estimate(design, model, optimum, began)
+
+
+def evaluate_at(
+    design: Design, theta: Sequence[float] | Floats, *, reml: bool, threads: int | None = None
+) -> LinearEstimate:
+    """Estimates given theta, nothing optimized.
+
+    Parameters
+    ----------
+    design : Design
+    theta : sequence of float, in lme4's order and the caller's units
+    reml : bool
+    threads : int, optional
+
+    Raises
+    ------
+    OptionError, DesignError
+        As ``fit_linear``.
+    """
+    began = time.perf_counter()
+    model = working_model(design, threads)
+    inner = model.coordinates.working_theta(model.partition, checked_theta(design, theta))
+    criterion = LinearCriterion(model.system, model.partition, reml)
+    evaluation = criterion.evaluate(inner)
+    estimate = _estimate(design, model, judge(criterion, evaluation), began)
+    sentence = "Evaluated at the given theta; nothing was optimized."
+    return replace(estimate, convergence=replace(estimate.convergence, sentence=sentence))
+
+
+def checked_theta(design: Design, theta: Sequence[float] | Floats) -> Floats:
+    """Theta as an array, or an OptionError that tells what is expected."""
+    expected = sum(t.n_theta for t in design.random)
+    try:
+        values = np.asarray(theta, dtype=np.float64)
+    except (TypeError, ValueError):
+        values = np.full(0, np.nan)
+    if values.shape != (expected,):
+        terms = ", ".join(f"{t.n_theta} for {t.label}" for t in design.random)
+        raise OptionError(
+            f"start must hold {expected} numbers, the relative Cholesky factors theta ({terms}); "
+            f"got {_describe(theta)}."
+        )
+    if not np.all(np.isfinite(values)):
+        raise OptionError("start must hold finite numbers only; it contains NaN or infinity.")
+    return values
+
+
+def _describe(theta: object) -> str:
+    shape = np.shape(theta) if not isinstance(theta, (str, dict)) else None
+    if shape is not None and len(shape) == 1:
+        return f"{shape[0]}"
+    return repr(theta)[:60]
+
+
+def _estimate(
+    design: Design, model: WorkingModel, optimum: Optimum, began: float
+) -> LinearEstimate:
+    """Everything in the caller's units at the optimum."""
+    evaluation = optimum.evaluation
+    assert isinstance(evaluation, LinearEvaluation)
+    criterion, factor = evaluation.criterion, evaluation.factor
+    coordinates, partition = model.coordinates, model.partition
+    scale = coordinates.response.scale
+    theta = coordinates.theta(partition, evaluation.theta)
+    shift = coordinates.criterion_shift(design.n, design.X.shape[1], criterion.reml)
+    return LinearEstimate(
+        reml=criterion.reml,
+        theta=theta,
+        Lambda=partition.term_factors(theta),
+        beta=coordinates.beta(factor.beta()),
+        unscaled_covariance=coordinates.unscaled_covariance(factor.unscaled_covariance()),
+        sigma=scale * float(np.sqrt(evaluation.sigma2)),
+        criterion=evaluation.value + shift,
+        pwrss=scale**2 * factor.pwrss,
+        modes=coordinates.modes(partition.per_term(factor.modes())),
+        convergence=_verdict(design, model, optimum, theta, time.perf_counter() - began),
+    )
+
+
+def _verdict(
+    design: Design, model: WorkingModel, optimum: Optimum, theta: Floats, seconds: float
+) -> Verdict:
+    """The verdict, with gradient and directions in the caller's units."""
+    partition = model.partition
+    slopes = model.coordinates.sigma_slopes(optimum.evaluation.sigma_slopes)
+    factors = partition.term_factors(theta)
+    pairs = zip(slopes, factors, strict=True)
+    gradient = partition.pull_back([2.0 * Xi @ Lambda for Xi, Lambda in pairs])
+    bases = zip(design.random, model.coordinates.random, strict=True)
+    names = [TermNames(t.group, t.columns, t.label, b.matrix) for t, b in bases]
+    return verdict(optimum, names, factors, slopes, gradient, seconds)

@@ -1,0 +1,79 @@
+"""What an optimizer needs to know of a criterion, and nothing else."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixeff.covariance import Partition
+
+Floats = NDArray[np.float64]
+
+
+class Evaluation(Protocol):
+    """The criterion at one theta; derivatives cost extra and are computed when first asked for."""
+
+    @property
+    def theta(self) -> Floats:
+        """(k,) where it was evaluated."""
+        ...
+
+    @property
+    def value(self) -> float:
+        """The criterion in deviance units; +inf where it cannot be evaluated."""
+        ...
+
+    @property
+    def gradient(self) -> Floats:
+        """(k,) d value / d theta."""
+        ...
+
+    @property
+    def hessian(self) -> Floats:
+        """(k, k) positive semidefinite model of the second derivatives."""
+        ...
+
+    @property
+    def sigma_slopes(self) -> tuple[Floats, ...]:
+        """Xi_i = d value / d Sigma_i per covariance term, (q, q) symmetric."""
+        ...
+
+    def curvature_along(self, term: int, direction: Floats) -> float:
+        """Second derivative (model) of the value along Sigma_term + t v v' at t = 0."""
+        ...
+
+
+class Problem(Protocol):
+    """A criterion of theta, with theta cut into covariance terms by ``partition``."""
+
+    @property
+    def partition(self) -> Partition:
+        """How theta makes the Lambda of every term."""
+        ...
+
+    def evaluate(self, theta: Floats) -> Evaluation:
+        """The criterion at theta (any sign of the diagonal)."""
+        ...
+
+
+class Counted:
+    """A problem that counts its evaluations, all methods and starts together."""
+
+    def __init__(self, problem: Problem) -> None:
+        self._evaluate: Callable[[Floats], Evaluation] = problem.evaluate
+        self.partition = problem.partition
+        self.evaluations = 0
+
+    def evaluate(self, theta: Floats) -> Evaluation:
+        """Evaluate and count."""
+        self.evaluations += 1
+        return self._evaluate(theta)
+
+
+def resolution(value: float, tolerance: float) -> float:
+    """The smallest change of the criterion worth a step: ``tolerance``, or what rounding leaves."""
+    return max(tolerance, 1e-13 * abs(value)) if math.isfinite(value) else tolerance

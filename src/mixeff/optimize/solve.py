@@ -1,0 +1,146 @@
+"""From a start to an optimum that satisfies the optimality conditions, or to an honest failure."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixeff.control import Control
+from mixeff.optimize.boundary import (
+    NullDirection,
+    expected_gain,
+    leave,
+    null_directions,
+    snap,
+)
+from mixeff.optimize.fallback import NAME, fallback
+from mixeff.optimize.newton import curvature, newton, predicted_decrease
+from mixeff.optimize.problem import Counted, Evaluation, Problem, resolution
+from mixeff.optimize.starts import extra_starts
+
+Floats = NDArray[np.float64]
+
+_DEPARTURES = 10  # times one run may leave the boundary
+_JUDGED = 1e-6  # a point given by the caller counts as optimal within this much deviance
+
+
+@dataclass(frozen=True, slots=True)
+class Optimum:
+    """The best point found, in working coordinates, and what is known about it.
+
+    Attributes
+    ----------
+    evaluation : Evaluation, at a canonical theta (diagonal >= 0)
+    ok : bool, the optimality conditions hold
+    predicted_decrease, curvature : float, see ``Verdict``
+    nulls : tuple of NullDirection, empty for an interior optimum
+    evaluations : int, all starts and methods together
+    optimizer : str
+    local_values : tuple of float, criterion reached from each start, the first one first
+    """
+
+    evaluation: Evaluation
+    ok: bool
+    predicted_decrease: float
+    curvature: float
+    nulls: tuple[NullDirection, ...]
+    evaluations: int
+    optimizer: str
+    local_values: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    evaluation: Evaluation
+    ok: bool
+    predicted_decrease: float
+    optimizer: str
+
+
+def solve(problem: Problem, start: Floats, control: Control) -> Optimum:
+    """Minimize: Newton, the boundary, the fallback if needed, extra starts if on the boundary."""
+    counted = Counted(problem)
+    best = _one_start(counted, start, control)
+    values = [best.evaluation.value]
+    if null_directions(best.evaluation, counted):
+        for other in extra_starts(counted.partition, control.extra_starts):
+            run = _local(counted, counted.evaluate(other), control, "newton")
+            values.append(run.evaluation.value)
+            if _better(run, best):
+                best = run
+    return _optimum(counted, best, tuple(values))
+
+
+def judge(problem: Problem, evaluation: Evaluation) -> Optimum:
+    """What the optimality conditions say about a given point; nothing is optimized."""
+    decrease = predicted_decrease(evaluation)
+    limit = resolution(evaluation.value, _JUDGED)
+    gains = [expected_gain(evaluation, v) for v in null_directions(evaluation, problem)]
+    run = _Run(evaluation, decrease <= limit and max(gains, default=0.0) <= limit, decrease, "none")
+    return _optimum(problem, run, (evaluation.value,))
+
+
+def _optimum(problem: Problem, run: _Run, values: tuple[float, ...]) -> Optimum:
+    final = run.evaluation
+    return Optimum(
+        evaluation=final,
+        ok=run.ok,
+        predicted_decrease=run.predicted_decrease,
+        curvature=curvature(final),
+        nulls=null_directions(final, problem),
+        evaluations=problem.evaluations if isinstance(problem, Counted) else 1,
+        optimizer=run.optimizer,
+        local_values=values,
+    )
+
+
+def _better(run: _Run, best: _Run) -> bool:
+    """Lower by more than rounding, or as low and converged where the best so far is not."""
+    noise = 1e-9 + 1e-13 * abs(best.evaluation.value)
+    gain = best.evaluation.value - run.evaluation.value
+    return gain > noise or (gain > -noise and run.ok and not best.ok)
+
+
+def _one_start(problem: Counted, start: Floats, control: Control) -> _Run:
+    """Newton from ``start``; a second, derivative-free optimizer if that ends without optimum."""
+    first = _local(problem, problem.evaluate(start), control, "newton")
+    if first.ok:
+        return first
+    rough = fallback(problem, first.evaluation, max_evaluations=control.max_evaluations)
+    second = _local(problem, rough, control, NAME)
+    return second if _better(second, first) else first
+
+
+def _local(problem: Counted, start: Evaluation, control: Control, name: str) -> _Run:
+    """Newton, then the boundary conditions; left as often as they fail."""
+    current = start
+    if not math.isfinite(current.value):
+        return _Run(current, False, math.inf, name)
+    tolerance = control.tolerance
+    budget = problem.evaluations + control.max_evaluations
+    for _ in range(_DEPARTURES):
+        left = max(1, budget - problem.evaluations)
+        result = newton(problem, current, tolerance=tolerance, max_evaluations=left)
+        if not result.converged:
+            return _Run(result.evaluation, False, result.predicted_decrease, name)
+        current = snap(problem, result.evaluation, tolerance)
+        if current is not result.evaluation:
+            result = newton(problem, current, tolerance=tolerance, max_evaluations=left)
+            current = result.evaluation
+        inside = leave(problem, current, tolerance)
+        if inside is None:
+            current = _canonical(problem, current)
+            return _Run(current, result.converged, result.predicted_decrease, name)
+        current = inside
+    return _Run(current, False, result.predicted_decrease, name)
+
+
+def _canonical(problem: Counted, evaluation: Evaluation) -> Evaluation:
+    """The same point with non-negative diagonals; evaluated again only if a column flips."""
+    theta = problem.partition.canonical(evaluation.theta)
+    if np.array_equal(theta, evaluation.theta):
+        return evaluation
+    return problem.evaluate(theta)
