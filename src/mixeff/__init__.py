@@ -69,7 +69,7 @@ _HOMES = {
     **dict.fromkeys(_ERRORS, "mixeff.errors"),
 }
 
-__all__ = [  # noqa: F822  (defined by __getattr__)
+__all__ = [
     "ComparisonError",
     "ComparisonWarning",
     "Control",

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
-from mixeff.design.design import Design
-from mixeff.linear.estimate import LinearEstimate
 from mixeff.model.options import choose
 from mixeff.prediction.linear_predictor import fitted_values
+
+if TYPE_CHECKING:
+    from mixeff.design.design import Design
+    from mixeff.linear.estimate import LinearEstimate
 
 Floats = NDArray[np.float64]
 KINDS = ("response", "pearson", "deviance", "working", "scaled")

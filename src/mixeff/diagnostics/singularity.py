@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
-from mixeff.design.design import Design
 from mixeff.errors import OptionError
+
+if TYPE_CHECKING:
+    from mixeff.design.design import Design
 
 Floats = NDArray[np.float64]
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from mixeff.errors import ComparisonWarning
+from mixeff.frames.notices import notify
 from mixeff.inference.compared import named_models
 from mixeff.model.names import calling_frame
 
@@ -129,7 +129,7 @@ def _table(
     fits = list(models.values())
     notes = tuple(_limits(fits))
     for sentence in notes:
-        warnings.warn(sentence, ComparisonWarning, stacklevel=3)
+        notify(sentence, ComparisonWarning)
     return InformationTable(
         criterion=criterion,
         names=tuple(models),

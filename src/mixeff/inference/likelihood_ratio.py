@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mixeff.errors import ComparisonError, ComparisonWarning, OptionError
+from mixeff.frames.notices import notify
 from mixeff.inference.compared import named_models
 from mixeff.inference.information import akaike, schwarz
 from mixeff.inference.nesting import check_same_data, nesting_notes
@@ -190,7 +190,7 @@ def anova(
     fits, notes = _comparable(list(by_size.values()), refit)
     limits = _limits(tuple(by_size), fits)
     for sentence in limits:
-        warnings.warn(sentence, ComparisonWarning, stacklevel=2)
+        notify(sentence, ComparisonWarning)
     return likelihood_ratio_table(
         names=tuple(by_size),
         formulas=[m.formula_display for m in fits],

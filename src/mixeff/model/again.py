@@ -46,7 +46,7 @@ def update(
     request, design = prepare(**asked, data_name=name)
     if old.response is not None and "data" not in arguments:
         request, design = _keep_response(fit, request, design)
-    return fit_design(request, design, stacklevel=4)
+    return fit_design(request, design)
 
 
 def _keep_response(fit: LinearMixedModel, request: Request, design: Any) -> tuple[Request, Any]:
@@ -70,7 +70,7 @@ def refit(fit: LinearMixedModel, y: ArrayLike) -> LinearMixedModel:
     response = new_response(fit, y)
     request = dataclasses.replace(fit.request, response=response)
     design = dataclasses.replace(fit.design, response=response)
-    return fit_design(request, design, stacklevel=4)
+    return fit_design(request, design)
 
 
 def new_response(fit: LinearMixedModel, y: ArrayLike) -> Floats:
@@ -105,4 +105,4 @@ def refit_ml(fit: LinearMixedModel) -> LinearMixedModel:
     if not fit.is_reml:
         return fit
     request = dataclasses.replace(fit.request, reml=False, start=None)
-    return fit_design(request, fit.design, stacklevel=4)
+    return fit_design(request, fit.design)

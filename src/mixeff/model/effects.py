@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mixeff.design.design import Design, RandomTerm
-from mixeff.linear.estimate import LinearEstimate
-
 if TYPE_CHECKING:
     import pandas as pd
+
+    from mixeff.design.design import Design, RandomTerm
+    from mixeff.linear.estimate import LinearEstimate
 
 Floats = NDArray[np.float64]
 

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mixeff.design.design import Design
-from mixeff.linear.estimate import LinearEstimate
 from mixeff.model.names import calling_frame
 from mixeff.model.padding import pad
 from mixeff.model.request import Request
@@ -17,6 +15,8 @@ from mixeff.model.request import Request
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mixeff.design.design import Design
+    from mixeff.linear.estimate import LinearEstimate
     from mixeff.model.varcorr import VarCorr
     from mixeff.optimize.verdict import Verdict
     from mixeff.report.summary import SummaryTable

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,9 @@ from mixeff.design.design import Design
 from mixeff.errors import ConvergenceWarning, DesignError, OptionError
 from mixeff.formula import parse_formula
 from mixeff.formula.tree import ModelFormula
-from mixeff.frames.columns import column_names
+from mixeff.frames.columns import open_frame
+from mixeff.frames.notices import notify
+from mixeff.frames.other_frames import StreamFrame
 from mixeff.linear.fit import fit_linear
 from mixeff.model.fit import LinearMixedModel
 from mixeff.model.request import Request
@@ -53,17 +54,17 @@ def prepare(
             f'lmer: formula must be a string such as "y ~ x + (1 | g)", '
             f"not {type(formula).__name__}."
         )
-    parsed = parse_formula(
-        formula, double_bar=control.double_bar, columns=tuple(column_names(data))
-    )
+    frame = open_frame(data)
+    parsed = parse_formula(formula, double_bar=control.double_bar, columns=frame.names())
     _require_random(parsed)
     design = build_design(
-        parsed, data, weights=weights, offset=offset, contrasts=contrasts, na_action=na_action
+        parsed, frame, weights=weights, offset=offset, contrasts=contrasts, na_action=na_action
     )
     request = Request(
         formula=formula,
         parsed=parsed,
-        data=data,
+        # A stream can be read once: what was read of it stands for it in later updates.
+        data=frame if isinstance(frame, StreamFrame) else data,
         data_name=data_name,
         reml=bool(reml),
         weights=weights,
@@ -76,14 +77,14 @@ def prepare(
     return request, design
 
 
-def fit_design(request: Request, design: Design, *, stacklevel: int = 3) -> LinearMixedModel:
+def fit_design(request: Request, design: Design) -> LinearMixedModel:
     """Estimate, and warn if the optimality conditions do not hold at the end."""
     estimate = fit_linear(
         design, reml=request.reml, control=request.control, start=request.start
     )
     verdict = estimate.convergence
     if not verdict.ok:
-        warnings.warn(verdict.sentence, ConvergenceWarning, stacklevel=stacklevel)
+        notify(verdict.sentence, ConvergenceWarning)
     return LinearMixedModel(request, design, estimate)
 
 

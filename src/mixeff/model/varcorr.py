@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mixeff.design.design import Design
-from mixeff.linear.estimate import LinearEstimate
-
 if TYPE_CHECKING:
     import pandas as pd
+
+    from mixeff.design.design import Design
+    from mixeff.linear.estimate import LinearEstimate
 
 Floats = NDArray[np.float64]
 
@@ -68,9 +68,17 @@ class VarCorr:
         rows = [row for component in self.components for row in _rows(component)]
         if self.residual_sd is not None:
             rows.append(("Residual", None, None, self.residual_sd**2, self.residual_sd))
-        frame = pd.DataFrame(rows, columns=["grp", "var1", "var2", "vcov", "sdcor"])
-        # A column of None alone, or of names and None, must keep its None: no NaN for a name.
-        return frame.astype({"grp": object, "var1": object, "var2": object})
+        grp, var1, var2, vcov, sdcor = zip(*rows, strict=True)
+        # Text as objects: pandas' own string type would turn None into NaN.
+        return pd.DataFrame(
+            {
+                "grp": pd.Series(grp, dtype=object),
+                "var1": pd.Series(var1, dtype=object),
+                "var2": pd.Series(var2, dtype=object),
+                "vcov": np.array(vcov),
+                "sdcor": np.array(sdcor),
+            }
+        )
 
     def __str__(self) -> str:
         from mixeff.report.tables import format_varcorr

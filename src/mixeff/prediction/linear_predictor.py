@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mixeff.design.design import Design, RandomTerm
-from mixeff.linear.estimate import LinearEstimate
+if TYPE_CHECKING:
+    from mixeff.design.design import Design, RandomTerm
+    from mixeff.linear.estimate import LinearEstimate
 
 Floats = NDArray[np.float64]
 
