@@ -311,7 +311,9 @@ def cut(call: Evaluated) -> Result:
     breaks = _breaks(call, x)
     right, lowest = call.flag("right", True), call.flag("include.lowest", False)
     codes = cutting.interval_codes(x, breaks, right=right, include_lowest=lowest)
-    learnt: Learnt = (tuple(breaks.tolist()),)
+    # breaks given as a vector stand in the formula; only computed ones need remembering
+    computed = len(call.numbers("breaks") or ()) == 1
+    learnt: Learnt | None = (tuple(breaks.tolist()),) if computed else None
     labels = call.constant("labels")
     if labels is False:
         return codes, learnt
