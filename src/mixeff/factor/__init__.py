@@ -1,1 +1,1 @@
-
+"""Blocked Cholesky factor of the penalized system: solves, log-determinants, selected inverse."""

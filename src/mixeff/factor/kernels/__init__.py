@@ -1,1 +1,51 @@
+"""The hot loops under clean names."""
 
+from __future__ import annotations
+
+from mixeff.factor.kernels.twins import (
+    backward,
+    eliminate,
+    factor_tail,
+    fixed_gram,
+    forward,
+    inverse_stage,
+    inverse_tail,
+    invert_tail,
+    level_gram,
+    level_order,
+    level_quadratic,
+    multiply,
+    pair_gram,
+    residual_scores,
+    scale_inverse,
+    scatter_stage,
+    scatter_tail,
+    stage_inverse,
+    stage_off_inverse,
+    stage_traces,
+    tail_traces,
+)
+
+__all__ = [
+    "backward",
+    "eliminate",
+    "factor_tail",
+    "fixed_gram",
+    "forward",
+    "inverse_stage",
+    "inverse_tail",
+    "invert_tail",
+    "level_gram",
+    "level_order",
+    "level_quadratic",
+    "multiply",
+    "pair_gram",
+    "residual_scores",
+    "scale_inverse",
+    "scatter_stage",
+    "scatter_tail",
+    "stage_inverse",
+    "stage_off_inverse",
+    "stage_traces",
+    "tail_traces",
+]

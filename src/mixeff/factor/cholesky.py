@@ -1,0 +1,226 @@
+"""The penalized system and its blocked Cholesky factor at one set of Lambda (ENGINE section 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixeff.crossproducts.blocks import CrossProducts
+from mixeff.errors import ConvergenceError, DesignError
+from mixeff.factor import kernels, selected_inverse, solves
+from mixeff.factor.elimination import plan_elimination
+from mixeff.factor.stages import Layout, Stage, build_layout
+from mixeff.factor.threads import blas_threads
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class StageStore:
+    """Arrays one stage's factor lives in; ``G`` and ``B`` hold what earlier stages left."""
+
+    G: Floats
+    B: Floats
+    T: Floats
+    R: Floats
+    C: Floats
+
+    @classmethod
+    def of(cls, stage: Stage, first: bool) -> StageStore:
+        """Allocate; the first stage's blocks never change and are shared."""
+        G = stage.G if first else np.empty_like(stage.G)
+        B = stage.B if first else np.empty_like(stage.B)
+        return cls(G, B, np.empty_like(G), np.empty_like(G), np.empty_like(B))
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """All arrays of one factor: the stages, S_0 and L of the dense tail, three scalars."""
+
+    stages: tuple[StageStore, ...]
+    S: Floats
+    L: Floats
+    scalars: Floats
+
+    @classmethod
+    def of(cls, layout: Layout) -> Store:
+        """Allocate for a layout."""
+        stages = tuple(StageStore.of(s, i == 0) for i, s in enumerate(layout.stages))
+        return cls(stages, np.empty_like(layout.A), np.zeros_like(layout.A), np.zeros(3))
+
+
+class BlockedSystem:
+    """Cross-products in elimination order, ready to be factored at any Lambda.
+
+    Parameters
+    ----------
+    products : CrossProducts
+    threads : int, BLAS threads where the dense tail is large
+
+    Attributes
+    ----------
+    n, p : int
+    n_levels, n_columns : tuple of int, per grouping factor in the caller's order
+    """
+
+    def __init__(self, products: CrossProducts, *, threads: int = 1) -> None:
+        self.n = products.n
+        self.p = products.p
+        self.n_levels = tuple(g.n_levels for g in products.groups)
+        self.n_columns = tuple(g.n_columns for g in products.groups)
+        self.threads = threads
+        self.layout = build_layout(products, plan_elimination(products))
+        self._free: list[Store] = []
+        self._scratch: selected_inverse.Scratch | None = None
+
+    def factorize(self, Lambda: Sequence[Floats]) -> BlockedFactor:
+        """Factor at lower triangular (q, q) matrices, one per grouping factor.
+
+        Raises
+        ------
+        ConvergenceError
+            The penalized matrix is not finite or not positive definite at this Lambda.
+        DesignError
+            The fixed-effects columns are linearly dependent.
+        """
+        matrices = tuple(np.ascontiguousarray(L, dtype=np.float64) for L in Lambda)
+        if tuple(m.shape for m in matrices) != tuple((q, q) for q in self.n_columns):
+            raise ConvergenceError(
+                f"Lambda must be one square matrix per grouping factor, of sizes {self.n_columns}; "
+                f"got shapes {[m.shape for m in matrices]}."
+            )
+        store = self._free.pop() if self._free else Store.of(self.layout)
+        try:
+            with blas_threads(self.layout.A.shape[0], self.threads):
+                logdet = _factor(self.layout, store, matrices)
+        except (ConvergenceError, DesignError):
+            self._free.append(store)
+            raise
+        return BlockedFactor(self, store, matrices, logdet)
+
+    def scratch(self) -> selected_inverse.Scratch:
+        """Arrays for the selected inverse, made once; valid only within one call."""
+        if self._scratch is None:
+            self._scratch = selected_inverse.Scratch.of(self.layout)
+        return self._scratch
+
+    def release(self, store: Store) -> None:
+        """Take back the arrays of a factor nobody holds any more."""
+        self._free.append(store)
+
+
+def _factor(layout: Layout, store: Store, Lambda: tuple[Floats, ...]) -> float:
+    """Eliminate the stages, factor the tail; log-determinant of the stages."""
+    logdet = 0.0
+    np.copyto(store.S, layout.A)
+    for stage, at in zip(layout.stages[1:], store.stages[1:], strict=True):
+        np.copyto(at.G, stage.G)
+        np.copyto(at.B, stage.B)
+    for stage, at in zip(layout.stages, store.stages, strict=True):
+        logdet += kernels.eliminate(
+            at.G, stage.pointer, at.B, Lambda[stage.group], at.T, at.R, at.C
+        )
+        if not np.isfinite(logdet):
+            raise ConvergenceError(_NOT_DEFINITE)
+        for link in stage.links:
+            to = store.stages[link.stage]
+            kernels.scatter_stage(
+                stage.pointer, link.offset, link.ancestor, link.place, at.C, to.G, to.B
+            )
+        kernels.scatter_tail(
+            stage.pointer, stage.skip, stage.columns, layout.tail, at.C, store.S
+        )
+    tail = tuple(Lambda[i] for i in layout.tail_groups)
+    bad = kernels.factor_tail(store.S, store.L, layout.starts, tail, store.scalars)
+    if bad > layout.starts[-1]:
+        raise DesignError(
+            "The fixed-effects columns are linearly dependent (or dependent to rounding) once "
+            f"the random effects are taken into account: column {bad - layout.starts[-1]} of the "
+            "working model matrix is a combination of those before it. Remove one of them."
+        )
+    if bad:
+        raise ConvergenceError(_NOT_DEFINITE)
+    return logdet
+
+
+_NOT_DEFINITE = (
+    "The penalized system is not positive definite at the covariance parameters tried: "
+    "they are too large or not finite. Rescale the predictors or give other starting values."
+)
+
+
+class BlockedFactor:
+    """The system factored at one Lambda; see ``mixeff.factor.system.Factor``."""
+
+    def __init__(
+        self, system: BlockedSystem, store: Store, Lambda: tuple[Floats, ...], logdet: float
+    ) -> None:
+        self.system = system
+        self.layout = system.layout
+        self.store = store
+        self.Lambda = Lambda
+        scalars = store.scalars
+        self.logdet_random = logdet + float(scalars[0])
+        self.logdet_fixed = float(scalars[1])
+        self.pwrss = float(scalars[2])
+        self._state: solves.ModeState | None = None
+
+    def __del__(self) -> None:
+        # The arrays go back to the system, so the loop over theta allocates none.
+        store = getattr(self, "store", None)
+        if store is not None:
+            self.system.release(store)
+
+    @property
+    def tail_Lambda(self) -> tuple[Floats, ...]:
+        """Lambda of the tail's factors, in tail order."""
+        return tuple(self.Lambda[i] for i in self.layout.tail_groups)
+
+    def _modes(self) -> solves.ModeState:
+        if self._state is None:
+            self._state = solves.conditional_modes(self)
+        return self._state
+
+    def beta(self) -> Floats:
+        """(p,) generalized least squares coefficients."""
+        at = self.layout.tail + int(self.layout.starts[-1])
+        return np.array(self._modes().b[at : at + self.system.p, 0])
+
+    def unscaled_covariance(self) -> Floats:
+        """(p, p) (X' V^-1 X)^-1."""
+        return solves.unscaled_covariance(self)
+
+    def modes(self) -> tuple[Floats, ...]:
+        """Conditional modes b = Lambda u per term, (J, q) each."""
+        return solves.split_groups(self.system, self._modes().b)
+
+    def scores(self) -> tuple[Floats, ...]:
+        """z_i = Z_i' P y per term, (J, q) each (exact at Lambda = 0)."""
+        return solves.scores(self, self._modes())
+
+    def trace_blocks(self, reml: bool) -> tuple[Floats, ...]:
+        """H_i per term, (q, q): sum of the diagonal blocks of Z_i' P Z_i (ML: Z_i' V^-1 Z_i)."""
+        with blas_threads(self.layout.A.shape[0], self.system.threads):
+            return selected_inverse.trace_blocks(self, reml)
+
+    def conditional_variances(self) -> tuple[Floats, ...]:
+        """Per term (J, q, q): diagonal blocks of Lambda (Lambda'Z'Z Lambda + I)^-1 Lambda'."""
+        with blas_threads(self.layout.A.shape[0], self.system.threads):
+            return selected_inverse.conditional_variances(self)
+
+    def quadratic(self, directions: Sequence[Floats]) -> Floats:
+        """(m, m) matrix c_j' Z' P Z c_k; directions are given as (J, q, m) per term."""
+        with blas_threads(self.layout.A.shape[0], self.system.threads):
+            return solves.quadratic(self, directions)
+
+    def solve(self, right: Floats) -> Floats:
+        """Solve [[Lambda'Z'Z Lambda + I, Lambda'Z'X], [X'Z Lambda, X'X]] s = right.
+
+        ``right`` (sum J q + p,) or (sum J q + p, m): the grouping factors in the caller's order,
+        level by level with the columns of a level together, then the fixed effects.
+        """
+        with blas_threads(self.layout.A.shape[0], self.system.threads):
+            return solves.solve(self, right)

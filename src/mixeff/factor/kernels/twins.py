@@ -1,0 +1,344 @@
+"""NumPy twins of the compiled kernels: the same signatures, written for clarity.
+
+Layout shared by all of them. A *stage* is one grouping factor eliminated level by level; ``G``
+(J, q, q) holds its diagonal blocks, and the rows ``pointer[l]:pointer[l + 1]`` of ``B`` (R, q) its
+products with every later column it meets: ``columns`` (R,) gives that column's global position,
+ascending within a level. Global positions run over the stages first, then the dense tail (other
+random columns, X, y), which starts at ``tail``. Square tail arrays are row-major, lower triangle.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import lapack, solve_triangular
+
+Floats = NDArray[np.float64]
+Codes = NDArray[np.int32]
+Longs = NDArray[np.int64]
+
+
+# --- the pass over the rows ------------------------------------------------------------------
+
+
+def level_order(codes: Codes, n_levels: int, within: Longs | None) -> tuple[Longs, Longs]:
+    """Stable counting sort of the rows (taken in the order ``within``) by level.
+
+    Returns the (J + 1,) start of every level and the (n,) row numbers.
+    """
+    counts = np.bincount(codes, minlength=n_levels)
+    pointer = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    if within is None:
+        return pointer, np.argsort(codes, kind="stable").astype(np.int64)
+    return pointer, within[np.argsort(codes[within], kind="stable")].astype(np.int64)
+
+
+def working(values: Floats, shift: Floats, scale: Floats, root: Floats) -> Floats:
+    """Working columns with the square root of the weights folded in."""
+    columns = (values - shift) / scale
+    return columns * root[:, None] if root.size else columns
+
+
+def level_gram(
+    pointer: Longs, order: Longs, values: Floats, shift: Floats, scale: Floats,
+    X: Floats, X_shift: Floats, X_scale: Floats, y: Floats, y_shift: Floats, y_scale: Floats,
+    root: Floats, threads: int,
+) -> tuple[Floats, Floats]:  # fmt: skip
+    """Z_l'Z_l (J, q, q) and [X y]'Z_l (J, p + 1, q) of every level."""
+    Z = working(values, shift, scale, root)
+    D = np.hstack([working(X, X_shift, X_scale, root), working(y, y_shift, y_scale, root)])
+    n_levels = pointer.size - 1
+    gram = np.zeros((n_levels, Z.shape[1], Z.shape[1]))
+    dense = np.zeros((n_levels, D.shape[1], Z.shape[1]))
+    for level in range(n_levels):
+        rows = order[pointer[level] : pointer[level + 1]]
+        gram[level] = Z[rows].T @ Z[rows]
+        dense[level] = D[rows].T @ Z[rows]
+    return gram, dense
+
+
+def pair_gram(
+    pointer: Longs, order: Longs, codes: Codes, values: Floats, shift: Floats, scale: Floats,
+    other: Floats, other_shift: Floats, other_scale: Floats, root: Floats, threads: int,
+) -> tuple[Longs, Codes, Floats]:  # fmt: skip
+    """Z_l'W_j for every pair of levels that meet; ``order`` sorts by l, within it by ``codes``."""
+    Z = working(values, shift, scale, root)[order]
+    W = working(other, other_shift, other_scale, root)[order]
+    n_levels = pointer.size - 1
+    level = np.repeat(np.arange(n_levels), np.diff(pointer))
+    partner = codes[order]
+    new = np.ones(order.size, dtype=bool)
+    new[1:] = (np.diff(level) != 0) | (np.diff(partner) != 0)
+    start = np.flatnonzero(new)
+    values_out = np.zeros((start.size, Z.shape[1], W.shape[1]))
+    if start.size:
+        values_out = np.add.reduceat(Z[:, :, None] * W[:, None, :], start, axis=0)
+    counts = np.bincount(level[start], minlength=n_levels)
+    indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    return indptr, partner[start].astype(np.int32), values_out
+
+
+def fixed_gram(
+    X: Floats, X_shift: Floats, X_scale: Floats, y: Floats, y_shift: Floats, y_scale: Floats,
+    root: Floats, threads: int,
+) -> Floats:  # fmt: skip
+    """[X y]'[X y], (p + 1, p + 1)."""
+    D = np.hstack([working(X, X_shift, X_scale, root), working(y, y_shift, y_scale, root)])
+    return np.asarray(D.T @ D)
+
+
+# --- elimination of one stage ----------------------------------------------------------------
+
+
+def eliminate(
+    G: Floats, pointer: Longs, B: Floats, Lambda: Floats, T: Floats, R: Floats, C: Floats
+) -> float:
+    """D_l = Lambda' G_l Lambda + I = T_l T_l', R_l = Lambda T_l^-T, C = B R; sum of log|D_l|.
+
+    NaN when a D_l is not positive definite.
+    """
+    logdet = 0.0
+    q = Lambda.shape[0]
+    for level in range(G.shape[0]):
+        D = Lambda.T @ G[level] @ Lambda + np.eye(q)
+        if not np.isfinite(D).all():
+            return float("nan")
+        T[level], info = lapack.dpotrf(D, lower=1, clean=1)
+        if info:
+            return float("nan")
+        R[level] = solve_triangular(T[level], Lambda.T, lower=True).T
+        rows = slice(pointer[level], pointer[level + 1])
+        C[rows] = B[rows] @ R[level]
+        logdet += 2.0 * float(np.sum(np.log(np.diag(T[level]))))
+    return logdet
+
+
+def scatter_tail(
+    pointer: Longs, skip: int, columns: Codes, tail: int, C: Floats, S: Floats
+) -> None:
+    """S -= C_l C_l' over the tail rows of every level; the first ``skip`` rows are later stages."""
+    for level in range(pointer.size - 1):
+        rows = slice(pointer[level] + skip, pointer[level + 1])
+        at = columns[rows] - tail
+        S[np.ix_(at, at)] -= np.tril(C[rows] @ C[rows].T)
+
+
+def scatter_stage(
+    pointer: Longs, offset: int, ancestor: Codes, place: Codes, C: Floats, G: Floats, B: Floats
+) -> None:
+    """Subtract C_l C_l' from the blocks ``G``, ``B`` of a later stage.
+
+    Rows ``offset:offset + q`` of level l belong to its one level ``ancestor[l]`` there; row r after
+    them is row ``place[r]`` of that stage's ``B``.
+    """
+    q = G.shape[1]
+    for level, to in enumerate(ancestor):
+        first = pointer[level] + offset
+        own = C[first : first + q]
+        rows = slice(first + q, pointer[level + 1])
+        G[to] -= own @ own.T
+        B[place[rows]] -= C[rows] @ own.T
+
+
+# --- the dense tail --------------------------------------------------------------------------
+
+
+def tail_blocks(starts: Longs, Lambdas: tuple[Floats, ...]) -> list[tuple[slice, Floats]]:
+    """The columns of every random block in the tail with its Lambda."""
+    return [(slice(starts[i], starts[i + 1]), L) for i, L in enumerate(Lambdas)]
+
+
+def times_Lambda(M: Floats, starts: Longs, Lambdas: tuple[Floats, ...]) -> Floats:
+    """M Lt for M whose columns are (at least) the tail's random columns."""
+    out = np.array(M)
+    for cols, L in tail_blocks(starts, Lambdas):
+        out[:, cols] = (M[:, cols].reshape(M.shape[0], -1, L.shape[0]) @ L).reshape(M.shape[0], -1)
+    return out
+
+
+def symmetric(M: Floats) -> Floats:
+    """The full matrix of a lower triangle."""
+    lower = np.tril(M)
+    return lower + np.tril(M, -1).T
+
+
+def factor_tail(
+    S: Floats, L: Floats, starts: Longs, Lambdas: tuple[Floats, ...], out: Floats
+) -> int:
+    """L L' = Lt' S Lt + I (I on random columns) except the last pivot.
+
+    ``out`` gets log|.| of the random part, of the fixed part, and the last pivot squared (r^2). The
+    upper triangle of ``S`` is filled in. Returns 0, or the number of the first bad pivot.
+    """
+    S[...] = symmetric(S)
+    random, last = int(starts[-1]), S.shape[0] - 1
+    M = times_Lambda(times_Lambda(S, starts, Lambdas).T, starts, Lambdas)
+    M[np.arange(random), np.arange(random)] += 1.0
+    if not np.isfinite(M).all():
+        return 1
+    if last:
+        factor, info = lapack.dpotrf(M[:last, :last], lower=1, clean=1)
+        if info:
+            return int(info)
+        L[:last, :last] = factor
+        L[last, :last] = solve_triangular(factor, M[last, :last], lower=True)
+    log_pivots = 2.0 * np.log(np.diag(L)[:last])
+    out[0] = log_pivots[:random].sum()
+    out[1] = log_pivots[random:].sum()
+    out[2] = max(float(M[last, last] - L[last, :last] @ L[last, :last]), 0.0)
+    return 0
+
+
+def invert_tail(L: Floats, size: int, Q: Floats) -> None:
+    """Q[:size, :size] = inverse of the leading part of L L', both triangles."""
+    if size:
+        inverse, _ = lapack.dpotri(L[:size, :size], lower=1)
+        Q[:size, :size] = symmetric(inverse)
+
+
+def tail_traces(
+    S: Floats, Q: Floats, size: int, starts: Longs, Lambdas: tuple[Floats, ...]
+) -> tuple[Floats, ...]:
+    """(H Lambda)_i, the sum over levels of the diagonal blocks of S Lt Q; Q = M^-1."""
+    transposed = tuple(L.T for L in Lambdas)
+    product = S[:size, :size] @ times_Lambda(Q[:size, :size], starts, transposed).T
+    found = []
+    for cols, L in tail_blocks(starts, Lambdas):
+        q = L.shape[0]
+        block = product[cols, cols].reshape(-1, q, (cols.stop - cols.start) // q, q)
+        found.append(np.einsum("lalb->ab", block))
+    return tuple(found)
+
+
+def scale_inverse(Q: Floats, size: int, starts: Longs, Lambdas: tuple[Floats, ...]) -> None:
+    """Q <- Lt Q Lt' on the leading part."""
+    transposed = tuple(L.T for L in Lambdas)
+    half = times_Lambda(Q[:size, :size], starts, transposed)
+    Q[:size, :size] = times_Lambda(half.T, starts, transposed)
+
+
+# --- selected inverse of one stage -----------------------------------------------------------
+
+
+def inverse_tail(
+    pointer: Longs, skip: int, drop: int, columns: Codes, tail: int, B: Floats, Q: Floats,
+    QB: Floats,
+) -> None:  # fmt: skip
+    """QB_l = Q B_l over the tail rows of every level, less the last ``drop``; the rest is 0."""
+    QB[...] = 0.0
+    for level in range(pointer.size - 1):
+        rows = slice(pointer[level] + skip, pointer[level + 1] - drop)
+        at = columns[rows] - tail
+        QB[rows] = Q[np.ix_(at, at)] @ B[rows]
+
+
+def inverse_stage(
+    pointer: Longs, offset: int, drop: int, ancestor: Codes, place: Codes, B: Floats,
+    diagonal: Floats, off: Floats, QB: Floats,
+) -> None:  # fmt: skip
+    """Add to QB what the rows of a later stage contribute.
+
+    ``diagonal`` (J, q, q) and ``off`` (R, q) are that stage's part of the inverse, laid out as its
+    ``G`` and ``B``.
+    """
+    q = diagonal.shape[1]
+    for level, to in enumerate(ancestor):
+        first = pointer[level] + offset
+        own = slice(first, first + q)
+        rows = slice(first + q, pointer[level + 1] - drop)
+        part = off[place[rows]]
+        QB[own] += diagonal[to] @ B[own] + part.T @ B[rows]
+        QB[rows] += part @ B[own]
+
+
+def level_quadratic(pointer: Longs, B: Floats, QB: Floats, K: Floats) -> None:
+    """K_l = B_l' (QB)_l for every level."""
+    for level in range(pointer.size - 1):
+        rows = slice(pointer[level], pointer[level + 1])
+        K[level] = B[rows].T @ QB[rows]
+
+
+def stage_traces(
+    G: Floats, Lambda: Floats, T: Floats, R: Floats, K: Floats, divide: bool
+) -> Floats:
+    """H = sum_l N_l - F_l K_l F_l', F_l = (I + G_l Lambda Lambda')^-1, N_l = F_l G_l."""
+    F = level_F(G, Lambda, T, R, divide)
+    H = np.sum(F @ G - F @ K @ F.transpose(0, 2, 1), axis=0)
+    return np.asarray((H + H.T) / 2)
+
+
+def level_F(G: Floats, Lambda: Floats, T: Floats, R: Floats, divide: bool) -> Floats:
+    """F_l = Lambda^-T D_l^-1 Lambda' (``divide``) or I - G_l R_l R_l', the same number."""
+    q = Lambda.shape[0]
+    if not divide:
+        return np.asarray(np.eye(q) - G @ R @ R.transpose(0, 2, 1))
+    inverse = np.linalg.inv(Lambda).T
+    return np.asarray(inverse @ np.linalg.solve(T @ T.transpose(0, 2, 1), Lambda.T))
+
+
+def stage_inverse(R: Floats, K: Floats, diagonal: Floats) -> None:
+    """Diagonal blocks of Lambda M^-1 Lambda': Omega + Omega K Omega, Omega = R R'."""
+    omega = R @ R.transpose(0, 2, 1)
+    diagonal[...] = omega + omega @ K @ omega
+
+
+def stage_off_inverse(pointer: Longs, R: Floats, QB: Floats) -> None:
+    """QB <- -QB Omega: the blocks of the inverse between later columns and each level."""
+    for level in range(pointer.size - 1):
+        rows = slice(pointer[level], pointer[level + 1])
+        QB[rows] = -QB[rows] @ (R[level] @ R[level].T)
+
+
+# --- vectors ---------------------------------------------------------------------------------
+
+
+def multiply(
+    G: Floats, pointer: Longs, columns: Codes, B: Floats, start: int, c: Floats, out: Floats
+) -> None:
+    """out += A c for the rows and columns of one stage against itself and every later column."""
+    q = G.shape[1]
+    for level in range(G.shape[0]):
+        own = slice(start + level * q, start + (level + 1) * q)
+        rows = slice(pointer[level], pointer[level + 1])
+        out[own] += G[level] @ c[own] + B[rows].T @ c[columns[rows]]
+        out[columns[rows]] += B[rows] @ c[own]
+
+
+def forward(
+    T: Floats, Lambda: Floats, pointer: Longs, columns: Codes, C: Floats, start: int, t: Floats,
+    gathered: Floats,
+) -> None:  # fmt: skip
+    """t_l <- T_l^-1 (t_l - Lambda' gathered_l); gathered of later columns += C_l t_l."""
+    q = Lambda.shape[0]
+    for level in range(T.shape[0]):
+        own = slice(start + level * q, start + (level + 1) * q)
+        rows = slice(pointer[level], pointer[level + 1])
+        t[own] = solve_triangular(T[level], t[own] - Lambda.T @ gathered[own], lower=True)
+        gathered[columns[rows]] += C[rows] @ t[own]
+
+
+def backward(
+    T: Floats, Lambda: Floats, pointer: Longs, columns: Codes, C: Floats, start: int, t: Floats,
+    b: Floats,
+) -> None:  # fmt: skip
+    """t_l <- u_l = T_l^-T (t_l - C_l' b_later), b_l = Lambda u_l; the row of y does not count."""
+    q = Lambda.shape[0]
+    for level in range(T.shape[0]):
+        own = slice(start + level * q, start + (level + 1) * q)
+        rows = slice(pointer[level], pointer[level + 1] - 1)
+        right = t[own] - C[rows].T @ b[columns[rows]]
+        t[own] = solve_triangular(T[level], right, lower=True, trans="T")
+        b[own] = Lambda @ t[own]
+
+
+def residual_scores(
+    G: Floats, pointer: Longs, columns: Codes, B: Floats, start: int, b: Floats, z: Floats
+) -> None:
+    """z_l = Z_l'y - B_l' b_later - G_l b_l, from the blocks as eliminated so far."""
+    q = G.shape[1]
+    for level in range(G.shape[0]):
+        own = slice(start + level * q, start + (level + 1) * q)
+        rows = slice(pointer[level], pointer[level + 1] - 1)
+        last = pointer[level + 1] - 1
+        later = B[rows].T @ b[columns[rows], 0]
+        z[level] = B[last] - later - G[level] @ b[own, 0]

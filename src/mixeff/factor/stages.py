@@ -1,0 +1,210 @@
+"""The fixed layout of the penalized system: what the loop over theta never changes.
+
+Global column order: the chain's factors one after the other, the tail's factors, X, y.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixeff.crossproducts.blocks import CrossProducts, PairProducts
+from mixeff.factor.elimination import Plan
+
+Floats = NDArray[np.float64]
+Codes = NDArray[np.int32]
+Longs = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Where a stage's rows lie in a later stage (nested: each level has one ancestor there).
+
+    Attributes
+    ----------
+    stage : int, the later stage
+    offset : int, first of the rows of a level that belong to it
+    ancestor : (J,) int32 array, the level there
+    place : (R,) int32 array, row of the later stage's ``B`` for each later row
+    """
+
+    stage: int
+    offset: int
+    ancestor: Codes
+    place: Codes
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One factor of the chain: diagonal blocks ``G`` and the rows ``B`` below them.
+
+    Attributes
+    ----------
+    group : int, position in the caller's order
+    start : int, first global column
+    G : (J, q, q) array
+    pointer : (J + 1,) int64 array, rows of each level
+    columns : (R,) int32 array, global column of each row, ascending within a level
+    B : (R, q) array
+    skip : int, rows at the start of each level that belong to later stages
+    links : tuple of Link, one per later stage
+    """
+
+    group: int
+    start: int
+    G: Floats
+    pointer: Longs
+    columns: Codes
+    B: Floats
+    skip: int
+    links: tuple[Link, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Stages and the dense tail.
+
+    Attributes
+    ----------
+    stages : tuple of Stage
+    tail_groups : tuple of int, caller's positions of the tail's factors
+    starts : (k + 1,) int64 array, first tail column of each; the last entry is the first of X
+    tail : int, global position of the first tail column
+    A : (T, T) array, symmetric, products of the tail columns, X and y last
+    position : tuple of int, first global column of every grouping factor, the caller's order
+    """
+
+    stages: tuple[Stage, ...]
+    tail_groups: tuple[int, ...]
+    starts: Longs
+    tail: int
+    A: Floats
+    position: tuple[int, ...]
+
+    @property
+    def width(self) -> int:
+        """All columns of Z, X and y."""
+        return self.tail + int(self.A.shape[0])
+
+
+def build_layout(products: CrossProducts, plan: Plan) -> Layout:
+    """Arrange the cross-products in elimination order."""
+    position = [0] * len(products.groups)
+    at = 0
+    for i in (*plan.chain, *plan.tail):
+        position[i] = at
+        at += products.groups[i].n_levels * products.groups[i].n_columns
+    tail = position[plan.tail[0]] if plan.tail else at
+    starts = np.array([*(position[i] - tail for i in plan.tail), at - tail], dtype=np.int64)
+    stages: list[Stage] = []
+    for s in reversed(range(len(plan.chain))):
+        stages.insert(0, build_stage(products, plan, position, s, stages))
+    A = dense_tail(products, plan.tail, starts)
+    return Layout(tuple(stages), plan.tail, starts, tail, A, tuple(position))
+
+
+def dense_tail(products: CrossProducts, groups: tuple[int, ...], starts: Longs) -> Floats:
+    """The symmetric (T, T) products of the tail's columns."""
+    first = int(starts[-1])
+    A = np.zeros((first + products.p + 1, first + products.p + 1))
+    A[first:, first:] = products.fixed
+    for a, i in enumerate(groups):
+        group = products.groups[i]
+        J, q = group.n_levels, group.n_columns
+        own = slice(int(starts[a]), int(starts[a + 1]))
+        A[first:, own] = group.dense.transpose(1, 0, 2).reshape(-1, J * q)
+        A[own, first:] = A[first:, own].T
+        rows = columns_of(own, np.arange(J), q)
+        A[rows[:, :, None], rows[:, None, :]] = group.gram
+        for b in range(a):
+            pair = products.pair(i, groups[b])
+            other = slice(int(starts[b]), int(starts[b + 1]))
+            rows = columns_of(own, pair.row_of_pair(), q)
+            cols = columns_of(other, pair.indices, pair.values.shape[2])
+            A[rows[:, :, None], cols[:, None, :]] = pair.values
+            A[other, own] = A[own, other].T
+    return A
+
+
+def columns_of(own: slice, levels: NDArray[np.integer], q: int) -> Longs:
+    """(m, q) tail columns of m levels of the factor whose columns are ``own``."""
+    return own.start + levels[:, None].astype(np.int64) * q + np.arange(q)
+
+
+def build_stage(
+    products: CrossProducts, plan: Plan, position: list[int], s: int, later: list[Stage]
+) -> Stage:
+    """Stage s of the chain, given the later ones."""
+    group = products.groups[plan.chain[s]]
+    J, q = group.n_levels, group.n_columns
+    ancestors = [products.pair(plan.chain[s], t.group) for t in later]
+    crossed = [products.pair(plan.chain[s], k) for k in plan.tail]
+    skip = sum(t.G.shape[1] for t in later)
+    counts = np.full(J, skip + products.p + 1, dtype=np.int64)
+    for pair in crossed:
+        counts += pair.row_counts() * pair.values.shape[2]
+    pointer = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    columns = np.zeros(pointer[-1], dtype=np.int32)
+    B = np.zeros((pointer[-1], q))
+    offset, levels = 0, single_ancestor(ancestors[0], J) if later else np.zeros(J, np.int32)
+    chain: list[tuple[int, Codes]] = []
+    for stage, pair in zip(later, ancestors, strict=True):
+        if chain:
+            levels = later[len(chain) - 1].links[0].ancestor[levels]
+        put_ancestor(columns, B, pointer, offset, stage, levels, pair)
+        chain.append((offset, levels))
+        offset += stage.G.shape[1]
+    row = pointer[:-1] + skip
+    for k, pair in zip(plan.tail, crossed, strict=True):
+        put_crossed(columns, B, row, position[k], pair)
+        row = row + pair.row_counts() * pair.values.shape[2]
+    width = sum(g.n_levels * g.n_columns for g in products.groups)
+    dense = row[:, None] + np.arange(products.p + 1)
+    columns[dense] = width + np.arange(products.p + 1)
+    B[dense] = group.dense
+    links = tuple(
+        Link(s + 1 + i, at, to, places(pointer, columns, later[i], to))
+        for i, (at, to) in enumerate(chain)
+    )
+    return Stage(plan.chain[s], position[plan.chain[s]], group.gram, pointer, columns, B, skip, links)
+
+
+def single_ancestor(pair: PairProducts, n_levels: int) -> Codes:
+    """The one level met by each level; 0 for a level without rows."""
+    ancestor = np.zeros(n_levels, dtype=np.int32)
+    ancestor[pair.row_of_pair()] = pair.indices
+    return ancestor
+
+
+def put_ancestor(
+    columns: Codes, B: Floats, pointer: Longs, offset: int, stage: Stage, to: Codes,
+    pair: PairProducts,
+) -> None:  # fmt: skip
+    """Rows of the one level of a later stage that each level meets."""
+    q = stage.G.shape[1]
+    rows = pointer[:-1, None] + offset + np.arange(q)
+    columns[rows] = stage.start + to[:, None] * q + np.arange(q)
+    B[rows[pair.row_of_pair()]] = pair.values.transpose(0, 2, 1)
+
+
+def put_crossed(columns: Codes, B: Floats, row: Longs, start: int, pair: PairProducts) -> None:
+    """Rows of the levels of one tail factor; ``row`` is the first such row of every level."""
+    q = pair.values.shape[2]
+    level = pair.row_of_pair()
+    first = row[level] + (np.arange(level.size) - pair.indptr[level]) * q
+    rows = first[:, None] + np.arange(q)
+    columns[rows] = start + pair.indices[:, None] * q + np.arange(q)
+    B[rows] = pair.values.transpose(0, 2, 1)
+
+
+def places(pointer: Longs, columns: Codes, stage: Stage, to: Codes) -> Codes:
+    """Row of the later stage's B with the same column under the ancestor, -1 for earlier rows."""
+    n_columns = int(columns.max(initial=0)) + 1
+    level = np.repeat(np.arange(stage.pointer.size - 1), np.diff(stage.pointer))
+    keys = level * n_columns + stage.columns
+    wanted = np.repeat(to.astype(np.int64), np.diff(pointer)) * n_columns + columns
+    found = np.searchsorted(keys, wanted).astype(np.int32)
+    found[columns < stage.start + stage.G.shape[0] * stage.G.shape[1]] = -1
+    return found

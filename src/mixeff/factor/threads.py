@@ -1,0 +1,68 @@
+"""How many threads SciPy's own OpenBLAS uses while the dense tail is factored.
+
+Two threads on small blocks spin on a busy core and make the same code 20 to 300 times slower
+(ENGINE section 8); numpy and scipy each carry a BLAS of their own, and it is SciPy's that counts.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import scipy
+
+SMALL_TAIL = 1500
+"""Below this size of the dense tail one thread is fastest."""
+
+_NEVER_THREADED = 16
+"""Below this size OpenBLAS does not start threads whatever its setting."""
+
+_SYMBOLS = (
+    "scipy_openblas_{}_num_threads",
+    "scipy_openblas_{}_num_threads64_",
+    "openblas_{}_num_threads",
+    "openblas_{}_num_threads64_",
+)
+
+
+@cache
+def _openblas() -> tuple[Callable[[], int], Callable[[int], None]] | None:
+    """Getter and setter of the OpenBLAS that came with SciPy; None when SciPy uses another BLAS."""
+    package = Path(scipy.__file__).parent
+    folders = (package.parent / "scipy.libs", package / ".dylibs", package / ".libs")
+    for path in (p for folder in folders for p in sorted(folder.glob("*openblas*"))):
+        try:
+            library = ctypes.CDLL(str(path))
+        except OSError:
+            continue
+        for symbol in _SYMBOLS:
+            getter = getattr(library, symbol.format("get"), None)
+            setter = getattr(library, symbol.format("set"), None)
+            if getter is not None and setter is not None:
+                getter.restype = ctypes.c_int
+                setter.argtypes, setter.restype = [ctypes.c_int], None
+                return getter, setter
+    return None
+
+
+@contextmanager
+def blas_threads(tail: int, threads: int) -> Iterator[None]:
+    """One BLAS thread for a small dense tail, ``threads`` for a large one; restored afterwards."""
+    handle = None if tail < _NEVER_THREADED else _openblas()
+    if handle is None:
+        yield
+        return
+    getter, setter = handle
+    wanted = threads if tail >= SMALL_TAIL else 1
+    before = getter()
+    if before == wanted:
+        yield
+        return
+    setter(wanted)
+    try:
+        yield
+    finally:
+        setter(before)
