@@ -236,13 +236,13 @@ def _pieces(effects: LinearPart, position: int) -> list[tuple[Expression, Linear
         pieces.append((Number(1.0, "1", position), LinearPart(True, ())))
     for term in effects.terms:
         written = Binary(
-            "+", Number(0.0, "0", position), _term_expression(term), position
+            "+", Number(0.0, "0", position), term_expression(term), position
         )
         pieces.append((written, LinearPart(False, (term,))))
     return pieces
 
 
-def _term_expression(term: Term) -> Expression:
+def term_expression(term: Term) -> Expression:
     whole = term.variables[0]
     for variable in term.variables[1:]:
         whole = Binary(":", whole, variable, whole.position)

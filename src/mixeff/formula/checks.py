@@ -37,7 +37,7 @@ def check_calls(tree: Expression, text: str) -> None:
     FormulaError
         With the place of the call.
     """
-    # (node, the call it stands in, whether that is its direct place)
+    # each node with the call it stands in
     stack: list[tuple[Expression, Call | None]] = [(tree, None)]
     while stack:
         node, outer = stack.pop()
@@ -62,7 +62,7 @@ def check_calls(tree: Expression, text: str) -> None:
 
 def _check_call(call: Call, outer: Call | None, text: str) -> None:
     name = call.function
-    if name in STRUCTURES and any(_has_bar(a.value) for a in call.arguments):
+    if name in STRUCTURES and any(contains_bar(a.value) for a in call.arguments):
         raise formula_error(
             f"The covariance structure `{name}(x | g)` is not available; `(x | g)` estimates all "
             "variances and correlations, `(x || g)` variances only.",
@@ -89,10 +89,6 @@ def _check_call(call: Call, outer: Call | None, text: str) -> None:
             f"`cbind()` can only be the whole response, not stand inside `{outer.function}()`.",
             text, call.position, len(name),
         )  # fmt: skip
-
-
-def _has_bar(node: Expression) -> bool:
-    return contains_bar(node)
 
 
 def _check_logical(node: Binary, outer: Call, text: str) -> None:

@@ -145,7 +145,6 @@ _ADVICE = {
     "mo": "Monotonic effects are not available; `ordered(x)` gives polynomial contrasts.",
     "dummy": 'Write a comparison inside `I()`: `I(x == "level")`.',
 }
-_STRUCTURES = ("us", "diag", "cs", "ar1", "homdiag", "toep", "ou", "exp_cov", "rr")
 
 
 def lookup(name: str) -> FunctionSpec:
@@ -246,11 +245,11 @@ def _match(call: Call, spec: FunctionSpec) -> dict[str, Expression]:
                 f"`{spec.name}()` lacks its argument `{parameter.name}`; "
                 f"it is called as {spec.signature}."
             )
-    if not spec.parameters or not any(p.required for p in spec.parameters):
-        if not any(name.startswith("...") for name in matched):
-            raise FormulaError(
-                f"`{spec.name}()` is called without a value; it is called as {spec.signature}."
-            )
+    has_dots_only = not any(p.required for p in spec.parameters)
+    if has_dots_only and not any(name.startswith("...") for name in matched):
+        raise FormulaError(
+            f"`{spec.name}()` is called without a value; it is called as {spec.signature}."
+        )
     return {key: matched[key] for key in _order(spec, matched)}
 
 

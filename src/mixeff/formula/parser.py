@@ -18,7 +18,7 @@ from mixeff.formula.bars import (
     with_parentheses,
     written_out,
 )
-from mixeff.formula.checks import check_calls, check_response
+from mixeff.formula.checks import check_calls, check_response, check_terms
 from mixeff.formula.deparse import deparse, deparse_lines
 from mixeff.formula.problems import formula_error
 from mixeff.formula.syntax import parse_expression
@@ -133,6 +133,8 @@ def _assemble(
         p for bar in split.bars for p in random_parts(bar, text, double_bar, known)
     )
     _check_repeated(random, text)
+    parts = (expanded.part, *(p.effects for p in random))
+    check_terms([v for part in parts for t in part.terms for v in t.variables], text)
     display = _with_response(response, _display(rhs, text, known))
     return ModelFormula(
         text=text,
@@ -214,9 +216,10 @@ def _nested_bar(node: Expression) -> bool:
     """A random term inside another one, which no suggestion should contain."""
     for _, part in summands(node):
         inner = strip(part)
-        if isinstance(inner, Binary) and inner.operator in BARS:
-            if contains_bar(inner.left) or contains_bar(inner.right):
-                return True
+        if not (isinstance(inner, Binary) and inner.operator in BARS):
+            continue
+        if contains_bar(inner.left) or contains_bar(inner.right):
+            return True
     return False
 
 

@@ -79,13 +79,16 @@ class _Reader:
                 'The formula is empty; write for example "y ~ x + (1 | g)".', self.token
             )
         expression = self._expression(0)
-        if self.token.kind is not Kind.END:
+        if not self._at_end():
             self._unexpected(self.token)
         self._check_depth(expression)
         return expression
 
     def _fail(self, message: str, token: Token) -> NoReturn:
         raise formula_error(message, self.source, token.position, max(token.width, 1))
+
+    def _at_end(self) -> bool:
+        return self.token.kind is Kind.END
 
     def _is(self, *operators: str) -> bool:
         return self.token.kind is Kind.OPERATOR and self.token.text in operators
