@@ -82,7 +82,7 @@ def as_truth(value: Value, text: str) -> Categorical:
 
 
 def as_labels(value: Value) -> Categorical:
-    """Numbers as the text R writes for them; categories unchanged."""
+    """One column of numbers as the text R writes for them; categories unchanged."""
     if isinstance(value, Categorical):
         return value
     codes, levels = codes_of_numbers(value.values, integer=value.integer)

@@ -17,7 +17,7 @@ from mixeff.design.calls import Evaluated, Learnt, need_numbers
 from mixeff.design.constants import NAMED, NotConstantError, as_tuple, constant
 from mixeff.design.factors import label
 from mixeff.design.transforms import TRANSFORMS
-from mixeff.design.values import Categorical, Numeric, Value, logical, recode
+from mixeff.design.values import Categorical, Numeric, Value, logical, present_only, recode
 from mixeff.errors import FormulaError
 from mixeff.formula.deparse import deparse
 from mixeff.formula.tree import Binary, Call, Expression, Name, Number, Parenthesis, String, Unary
@@ -151,7 +151,7 @@ class _Evaluation:
         if place not in self.known:
             return value
         levels, ordered, text = self.known[place]
-        seen = recode(value, levels)
+        seen = recode(present_only(value), levels)
         return Categorical(seen.codes, seen.levels, ordered, text=text)
 
     def _unary(self, expression: Unary, place: str) -> Value:

@@ -32,7 +32,7 @@ def factor(
     text: str,
 ) -> Categorical:
     """R's ``factor``: levels found in the data (in order) unless given; others are missing."""
-    source = as_labels(_vector(value, text))
+    source = labelled(value, text)
     chosen = tuple(levels) if levels is not None else present_levels(source)
     if len(set(chosen)) != len(chosen):
         raise FormulaError(f"the levels given in '{text}' contain one twice")
@@ -52,7 +52,7 @@ def as_factor(value: Value, text: str) -> Categorical:
 
 def as_character(value: Value, text: str) -> Categorical:
     """``as.character``: text, whose levels in a model are the distinct texts, sorted."""
-    source = as_labels(_vector(value, text))
+    source = labelled(value, text)
     codes, levels = sort_levels(source.codes, source.levels)
     return Categorical(codes, levels, text=True)
 
@@ -153,7 +153,8 @@ def _spelt(level: str, text: str) -> float:
         ) from None
 
 
-def _vector(value: Value, text: str) -> Value:
+def labelled(value: Value, text: str) -> Categorical:
+    """The value as categories: numbers by the labels R writes for them."""
     if isinstance(value, Numeric) and value.values.ndim > 1:
         raise FormulaError(f"'{text}' needs one column, but gets a matrix")
-    return value
+    return as_labels(value)

@@ -14,10 +14,9 @@ import numpy as np
 
 from mixeff.design import arithmetic, cutting, factors
 from mixeff.design.calls import Evaluated, Learnt, need_numbers
-from mixeff.design.comparisons import as_labels
 from mixeff.design.polynomials import OrthogonalPolynomials, orthogonal_polynomials, raw_powers
 from mixeff.design.splines import SplineBasis, quantile_knots
-from mixeff.design.values import Categorical, Floats, Numeric, Value, recode
+from mixeff.design.values import Categorical, Floats, Numeric, Value, present_only, recode
 from mixeff.errors import DataError, DataWarning, FormulaError, PredictionError
 from mixeff.formula.tree import Name
 from mixeff.frames.notices import notify
@@ -230,14 +229,16 @@ def factor(call: Evaluated) -> Result:
     if ordered is None and call.constant("ordered") is not None:
         ordered = call.flag("ordered", False)
     value = call.value()
-    source = as_labels(value)
+    source = factors.labelled(value, call.text)
     if levels is not None:
         whole = isinstance(value, Numeric) and value.integer
         chosen = [factors.label(item, whole=whole) for item in levels]
     elif call.learnt is not None:
-        # labels= belong to the levels found in training, not to those of the new data
-        chosen = list(recode(source, call.learnt[0]).levels)
-        chosen = chosen[: len(call.learnt[0])] if labels is not None else chosen
+        chosen = list(recode(present_only(source), call.learnt[0]).levels)
+        if labels is not None and len(chosen) > len(call.learnt[0]):
+            raise PredictionError(
+                f"'{call.text}' has no label for {chosen[-1]!r}, which is not in the training data"
+            )
     else:
         chosen = list(factors.present_levels(source))
     names = None if labels is None else [factors.label(item) for item in labels]
@@ -264,9 +265,9 @@ def relevel(call: Evaluated) -> Result:
         if not 0 <= place < len(value.levels):
             raise DataError(f"'{call.text}': there are only {len(value.levels)} levels")
         reference = value.levels[place]
-    if not isinstance(reference, str):
+    if not isinstance(reference, str) and isinstance(value, Categorical):
         raise FormulaError(f"'{call.text}': 'ref' must be one level, as text in quotes")
-    return _remember(call, factors.relevel(value, reference, call.text))
+    return _remember(call, factors.relevel(value, str(reference), call.text))
 
 
 def interaction(call: Evaluated) -> Result:
@@ -284,7 +285,7 @@ def interaction(call: Evaluated) -> Result:
 def _remember(call: Evaluated, value: Categorical) -> Result:
     """Levels of the training data first; the caller sees levels beyond them at the end."""
     if call.learnt is not None:
-        return recode(value, call.learnt[0]), call.learnt
+        return recode(present_only(value), call.learnt[0]), call.learnt
     return value, (value.levels,)
 
 
@@ -295,7 +296,7 @@ def as_number(call: Evaluated) -> Result:
     learnt: Learnt | None = None
     if isinstance(value, Categorical) and not value.text and not value.logical:
         learnt = call.learnt if call.learnt is not None else (value.levels,)
-        value = recode(value, learnt[0])
+        value = recode(present_only(value), learnt[0])
         unseen = value.levels[len(learnt[0]) :]
         if unseen:
             raise PredictionError(

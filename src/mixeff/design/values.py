@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mixeff.frames.levels import drop_unused
+
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int32]
 
@@ -70,6 +72,12 @@ def missing_rows(value: Value) -> NDArray[np.bool_]:
         return value.codes < 0
     missing: NDArray[np.bool_] = np.isnan(value.values)
     return missing if missing.ndim == 1 else np.asarray(missing.any(axis=1))
+
+
+def present_only(value: Categorical) -> Categorical:
+    """The same categories without levels that no row has."""
+    codes, levels = drop_unused(value.codes, value.levels)
+    return Categorical(codes, levels, value.ordered, value.logical, value.text)
 
 
 def recode(value: Categorical, levels: tuple[str, ...]) -> Categorical:
