@@ -1,0 +1,143 @@
+"""Random terms: codes of the grouping factor and the model columns; Z is never formed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixeff.design.checks import check_columns, check_group, check_size, check_variables
+from mixeff.design.design import RandomTerm
+from mixeff.design.fixed import INTERCEPT, LinearPlan, linear_matrix, plan_linear
+from mixeff.design.values import Value
+from mixeff.design.variables import Variable, as_group, label_of
+from mixeff.formula.tree import LinearPart, RandomPart, Term
+from mixeff.frames.levels import interaction
+
+Floats = NDArray[np.float64]
+Codes = NDArray[np.int32]
+Levels = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RandomState:
+    """What training fixed about one random term.
+
+    Attributes
+    ----------
+    group : str, lme4's name of the grouping factor
+    group_variables : tuple of Variable, whose interaction it is, the last varying fastest
+    levels : tuple of str
+    plan : LinearPlan of the model columns
+    column : int or None
+        The one column of the plan this term holds, for a ``||`` term that was split.
+    """
+
+    group: str
+    group_variables: tuple[Variable, ...]
+    levels: Levels
+    plan: LinearPlan
+    column: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RandomDesign:
+    """All random terms in lme4's order, with their states and what should be told about them."""
+
+    terms: tuple[RandomTerm, ...]
+    states: tuple[RandomState, ...]
+    notes: tuple[str, ...]
+
+
+def build_random(
+    parts: Sequence[RandomPart],
+    values: Mapping[str, Value],
+    records: Mapping[str, Variable],
+    n_rows: int,
+) -> RandomDesign:
+    """Random terms of a model, ordered by decreasing number of levels, ties as written.
+
+    Parameters
+    ----------
+    parts : random parts of the formula
+    values, records : values (complete rows, unused levels dropped) and training records by label
+    n_rows : int, n
+
+    Raises
+    ------
+    DesignError
+        One level, as many levels as rows, as many random effects as rows, a factor grouped by
+        itself.
+    """
+    built: list[tuple[RandomTerm, RandomState]] = []
+    notes: list[str] = []
+    groups: dict[tuple[str, ...], tuple[Codes, Levels]] = {}
+    for part in parts:
+        labels = tuple(label_of(expression) for expression in part.group)
+        if labels not in groups:
+            groups[labels] = group_factor(labels, values)
+            check_group(part, labels, groups[labels][1], values, n_rows)
+        check_variables(part, labels, values)
+        group_records = tuple(records[label] for label in labels)
+        codes, levels = groups[labels]
+        for plan, whole in _plans(part, values):
+            matrix = linear_matrix(plan, values, n_rows)
+            check_size(part, plan.names, len(levels), n_rows)
+            check_columns(part, plan, matrix)
+            if part.independent and len(plan.names) > 1:
+                notes.append(_split_note(part, plan))
+            for column in [None] if whole else range(len(plan.names)):
+                term = _term(part, levels, codes, plan, matrix, column)
+                state = RandomState(part.group_label, group_records, levels, plan, column)
+                built.append((term, state))
+    built.sort(key=lambda pair: -pair[0].n_levels)  # stable
+    terms, states = tuple(t for t, _ in built), tuple(s for _, s in built)
+    return RandomDesign(terms, states, tuple(notes))
+
+
+def group_factor(labels: Sequence[str], values: Mapping[str, Value]) -> tuple[Codes, Levels]:
+    """Codes and levels of a grouping factor, the interaction of the named variables."""
+    factors = [as_group(values[label], label) for label in labels]
+    return factors[0] if len(factors) == 1 else interaction(factors)
+
+
+def _plans(part: RandomPart, values: Mapping[str, Value]) -> list[tuple[LinearPlan, bool]]:
+    """Plans of a part's columns, and whether a plan makes one term (else one per column).
+
+    ``(1 + f || g)`` is taken apart term by term as lme4 does, ``(1 | g) + (0 + f | g)``, so that a
+    factor has a column for every level; the columns of each are then separated further.
+    """
+    if not part.independent:
+        return [(plan_linear(part.effects, values, {}), True)]
+    pieces = [LinearPart(True, ())] if part.effects.intercept else []
+    pieces.extend(LinearPart(False, (term,)) for term in part.effects.terms)
+    return [(plan_linear(piece, values, {}), False) for piece in pieces]
+
+
+def _term(
+    part: RandomPart,
+    levels: Levels,
+    codes: Codes,
+    plan: LinearPlan,
+    matrix: Floats,
+    column: int | None,
+) -> RandomTerm:
+    names, label, values = plan.names, part.label, matrix
+    if column is not None:
+        names = (names[column],)
+        effect = "1" if names[0] == INTERCEPT else f"0 + {names[0]}"
+        label = f"({effect} | {part.group_label})"
+        values = np.ascontiguousarray(matrix[:, column : column + 1])
+    constant = plan.intercept and column in (None, 0)
+    return RandomTerm(part.group_label, levels, codes, names, values, label, constant)
+
+
+def _split_note(part: RandomPart, plan: LinearPlan) -> str:
+    term: Term | str = plan.terms[0].label
+    return (
+        f"{part.label}: the {len(plan.names)} columns of {term} "
+        f"({', '.join(plan.names)}) are independent, each with a variance of its own; lme4 would "
+        'estimate their correlations (Control(double_bar="lme4") does so here).'
+    )
