@@ -15,6 +15,7 @@ from mixeff.formula.functions import match_arguments
 from mixeff.formula.tree import Argument, Binary, Call, Expression, Name, Parenthesis, Unary
 
 Learnt = tuple[Any, ...]
+Result = tuple[Value, Learnt | None]
 LEVELS_SHOWN = 3
 
 
