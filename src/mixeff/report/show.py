@@ -1,0 +1,61 @@
+"""The short print of a fit, in lme4's layout."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mixeff.report.layout import named_vector
+from mixeff.report.numbers import format_column, format_number
+from mixeff.report.pieces import call_lines, criteria_lines, group_lines, title, warning_lines
+from mixeff.report.summarize import (
+    argument_texts,
+    convergence_lines,
+    fit_warnings,
+    formula_lines,
+)
+from mixeff.report.variances import variance_lines
+
+if TYPE_CHECKING:
+    from mixeff.model.fit import LinearMixedModel
+
+DIGITS = 4
+COEFFICIENT_GAP = 2
+
+
+def format_fit(fit: LinearMixedModel) -> str:
+    """A fit as lme4 prints one: criterion, standard deviations, counts, fixed effects.
+
+    Parameters
+    ----------
+    fit : LinearMixedModel
+
+    Returns
+    -------
+    str
+        Lines without a line break at the end.
+    """
+    lines = [
+        title(fit.is_reml, type(fit).__name__),
+        *call_lines(formula_lines(fit), fit.data_name, *argument_texts(fit)),
+        *_criterion_lines(fit),
+        "Random effects:",
+        *variance_lines(fit.varcorr, digits=DIGITS, variances=False),
+        *group_lines(fit.nobs, fit.ngroups),
+    ]
+    lines += _coefficient_lines(fit)
+    lines += warning_lines(fit_warnings(fit))
+    return "\n".join([*lines, *convergence_lines(fit.convergence)])
+
+
+def _criterion_lines(fit: LinearMixedModel) -> list[str]:
+    if fit.reml_criterion is not None:
+        return [f"REML criterion at convergence: {format_number(fit.reml_criterion)}"]
+    return criteria_lines((fit.aic, fit.bic, fit.loglik, -2.0 * fit.loglik), fit.df_residual)
+
+
+def _coefficient_lines(fit: LinearMixedModel) -> list[str]:
+    names = fit.design.names
+    if not names:
+        return ["No fixed effect coefficients"]
+    values = format_column(fit.estimate.beta.tolist(), DIGITS)
+    return ["Fixed Effects:", *named_vector(names, values, gap=COEFFICIENT_GAP)]

@@ -1,0 +1,151 @@
+"""From a fit to its summary table, reading what the fit and the inference room know."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixeff.errors import OptionError
+from mixeff.formula import deparse, parse_expression
+from mixeff.inference.coefficients import coefficient_table, covariance
+from mixeff.report.correlation import MOST_SHOWN, correlation_of, hidden_note
+from mixeff.report.pieces import title
+from mixeff.report.summary import SummaryTable
+
+if TYPE_CHECKING:
+    from mixeff.model.fit import LinearMixedModel
+    from mixeff.optimize.verdict import Verdict
+
+Floats = NDArray[np.float64]
+
+SCALE_RATIO = 1e3
+DIFFERENT_SCALES = "Some predictor variables are on very different scales: consider rescaling"
+
+
+def summarize(
+    fit: LinearMixedModel, ddf: str | None = None, correlation: bool | None = None
+) -> SummaryTable:
+    """The summary of a linear mixed model.
+
+    Parameters
+    ----------
+    fit : LinearMixedModel
+    ddf : None
+        The method for degrees of freedom; only None (t values without p values) exists so far.
+    correlation : bool or None
+        Show the correlations of the fixed effects; None shows them up to 12 coefficients.
+
+    Returns
+    -------
+    SummaryTable
+
+    Raises
+    ------
+    OptionError
+        A method for degrees of freedom that does not exist, or ``correlation`` is no truth value.
+    """
+    if ddf is not None:
+        raise OptionError(f"summary: ddf must be None, not {ddf!r}; no method exists yet.")
+    if correlation not in (None, True, False):
+        raise OptionError(
+            f"summary: correlation must be True, False or None, not {correlation!r}."
+        )
+    table = coefficient_table(fit.design, fit.estimate)
+    p = len(table.names)
+    shown = p > 1 and (p <= MOST_SHOWN if correlation is None else bool(correlation))
+    likelihoods = () if fit.is_reml else (fit.aic, fit.bic, fit.loglik, -2.0 * fit.loglik)
+    weights, offset = argument_texts(fit)
+    return SummaryTable(
+        title=title(fit.is_reml, type(fit).__name__),
+        formula=formula_lines(fit),
+        data_name=fit.data_name,
+        weights=weights,
+        offset=offset,
+        is_reml=fit.is_reml,
+        reml_criterion=fit.reml_criterion,
+        likelihoods=likelihoods,
+        df_residual=fit.df_residual,
+        residual_quantiles=_quartiles(fit.residuals("scaled")),
+        varcorr=fit.varcorr,
+        nobs=fit.nobs,
+        ngroups=tuple(fit.ngroups.items()),
+        names=table.names,
+        estimate=table.estimate,
+        std_error=table.std_error,
+        statistic=table.statistic,
+        df=table.df,
+        p_value=table.p_value,
+        correlation=correlation_of(covariance(fit.estimate)) if shown else None,
+        warnings=fit_warnings(fit),
+        footer=convergence_lines(fit.convergence),
+        note=hidden_note(p) if correlation is None and p > MOST_SHOWN else "",
+    )
+
+
+def _quartiles(residuals: Floats) -> tuple[float, ...]:
+    """Minimum, quartiles (linear interpolation, R's type 7) and maximum; padded rows aside."""
+    known = residuals[~np.isnan(residuals)]
+    return tuple(np.quantile(known, [0.0, 0.25, 0.5, 0.75, 1.0]).tolist())
+
+
+def formula_lines(fit: LinearMixedModel) -> tuple[str, ...]:
+    """The formula in the lines R breaks it into."""
+    return fit.request.parsed.display_lines or (fit.formula_display,)
+
+
+def argument_texts(fit: LinearMixedModel) -> tuple[str | None, str | None]:
+    """How the caller named weights and offset; None where there are none."""
+    return _argument_text(fit.request.weights), _argument_text(fit.request.offset)
+
+
+def _argument_text(value: Any) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return deparse(parse_expression(value))
+    name = getattr(value, "name", None)  # a pandas or polars series carries one
+    return name if isinstance(name, str) and name else "(array)"
+
+
+def fit_warnings(fit: LinearMixedModel) -> tuple[str, ...]:
+    """What lme4 lists under ``fit warnings:``, in its words and order."""
+    sentences = []
+    if count := len(fit.dropped):
+        noun = "column / coefficient" if count == 1 else "columns / coefficients"
+        sentences.append(
+            f"fixed-effect model matrix is rank deficient so dropping {count} {noun}"
+        )
+    if _very_different_scales(fit.design.X):
+        sentences.append(DIFFERENT_SCALES)
+    return tuple(sentences)
+
+
+def _very_different_scales(X: Floats) -> bool:
+    """Standard deviations over 1000 times apart, or from 1; 0/1 columns do not count."""
+    sizes = [
+        float(np.std(column, ddof=1))
+        for column in X.T
+        if len(column) > 1 and not np.isin(column, (0.0, 1.0)).all()
+    ]
+    if not sizes:
+        return False
+    smallest, largest = min(sizes), max(sizes)
+    if smallest == 0:
+        return True
+    spread = max(math.log(largest / smallest), abs(math.log(smallest)), abs(math.log(largest)))
+    return spread > math.log(SCALE_RATIO)
+
+
+def convergence_lines(verdict: Verdict) -> tuple[str, ...]:
+    """Two lines or more if the fit is singular or did not converge, none otherwise."""
+    if verdict.ok and not verdict.singular:
+        return ()
+    code = "0 (OK)" if verdict.ok else "1 (not converged)"
+    lines = [f"optimizer ({verdict.optimizer}) convergence code: {code}"]
+    if not verdict.ok:
+        lines.append(verdict.sentence)
+    lines += [f"boundary (singular) fit: {d.sentence}" for d in verdict.singular]
+    return tuple(lines)
