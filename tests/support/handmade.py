@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,8 @@ def make_design(
         "offset": None,
         "rows": np.arange(len(frame), dtype=np.int64),
         "n_omitted": 0,
-        "state": None,
+        # Of the state only the number of rows of the data is ever asked here.
+        "state": SimpleNamespace(n_rows=len(frame) + fields.get("n_omitted", 0)),
     }
     return Design(**{**settings, **fields})
 

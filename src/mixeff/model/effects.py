@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
 
 import numpy as np
+import scipy.linalg
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mixeff.design.design import Design, RandomTerm
+    from mixeff.design.design import Design
     from mixeff.linear.estimate import LinearEstimate
 
 Floats = NDArray[np.float64]
@@ -62,60 +62,18 @@ def coefficients_by_level(design: Design, estimate: LinearEstimate) -> dict[str,
 def conditional_covariances(design: Design, estimate: LinearEstimate) -> dict[str, Floats]:
     """(J, q, q) covariances of the random effects given the data, theta and beta, per factor.
 
-    Terms on one grouping factor are independent before the data are seen, not after: they are
-    taken together as one term with a block-diagonal factor.
+    The diagonal blocks of sigma^2 Lambda (Lambda'Z'WZ Lambda + I)^-1 Lambda' (Bates et al. 2015,
+    section 4.4.1), all terms on one grouping factor together: terms are independent before the
+    data are seen, not after.
     """
-    from mixeff.linear.variances import conditional_variances
+    from mixeff.linear.working import working_model
 
-    merged_design, merged_estimate = merge_terms(design, estimate)
-    blocks = conditional_variances(merged_design, merged_estimate)
-    return {
-        term.group: block for term, block in zip(merged_design.random, blocks, strict=True)
-    }
-
-
-def merge_terms(design: Design, estimate: LinearEstimate) -> tuple[Design, LinearEstimate]:
-    """The same model with one random term per grouping factor, Lambda block-diagonal."""
-    groups = terms_by_group(design)
-    if len(groups) == len(design.random):
-        return design, estimate
-    terms, factors, modes = [], [], []
-    for indices in groups.values():
-        terms.append(_side_by_side([design.random[i] for i in indices]))
-        factors.append(_block_diagonal([estimate.Lambda[i] for i in indices]))
-        modes.append(np.hstack([estimate.modes[i] for i in indices]))
-    theta = np.concatenate([lower_triangle(factor) for factor in factors])
-    return (
-        dataclasses.replace(design, random=tuple(terms)),
-        dataclasses.replace(
-            estimate, theta=theta, Lambda=tuple(factors), modes=tuple(modes)
-        ),
-    )
-
-
-def _side_by_side(terms: list[RandomTerm]) -> RandomTerm:
-    if len(terms) == 1:
-        return terms[0]
-    return dataclasses.replace(
-        terms[0],
-        columns=tuple(name for term in terms for name in term.columns),
-        values=np.ascontiguousarray(np.hstack([term.values for term in terms])),
-        label=" + ".join(term.label for term in terms),
-    )
-
-
-def _block_diagonal(blocks: list[Floats]) -> Floats:
-    size = sum(block.shape[0] for block in blocks)
-    out = np.zeros((size, size))
-    start = 0
-    for block in blocks:
-        stop = start + block.shape[0]
-        out[start:stop, start:stop] = block
-        start = stop
-    return out
-
-
-def lower_triangle(factor: Floats) -> Floats:
-    """Entries on and below the diagonal, column by column: lme4's order of theta."""
-    rows, columns = np.triu_indices(factor.shape[0])
-    return factor[columns, rows]
+    model = working_model(design)
+    coordinates, partition = model.coordinates, model.partition
+    theta = coordinates.working_theta(partition, estimate.theta)
+    factor = model.system.factorize(partition.block_factors(theta))
+    result = {}
+    for terms, block in zip(partition.members, factor.conditional_variances(), strict=True):
+        T = scipy.linalg.block_diag(*[coordinates.random[i].matrix for i in terms])
+        result[design.random[terms[0]].group] = estimate.sigma**2 * (T @ block @ T.T)
+    return result

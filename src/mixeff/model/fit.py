@@ -282,6 +282,7 @@ class LinearMixedModel:
         type: str = "response",
         allow_new_levels: bool = False,
         se: bool = False,
+        offset: ArrayLike | None = None,
         **unknown: Any,
     ) -> Any:
         """Predicted responses.
@@ -299,7 +300,10 @@ class LinearMixedModel:
             Levels the fit has not seen (and missing ones) get a random effect of zero instead of
             an error.
         se : bool
-            Also give standard errors, given theta.
+            Also give standard errors, given theta. With random effects they are those of the
+            prediction error: of beta, and of the conditional modes about the random effects.
+        offset : (m,) array or None
+            Offset of the new rows; needed if the fit was given one as an array.
 
         Returns
         -------
@@ -332,6 +336,7 @@ class LinearMixedModel:
             type=type,
             allow_new_levels=allow_new_levels,
             se=se,
+            offset=offset,
             unknown=unknown,
         )
 

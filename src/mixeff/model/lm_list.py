@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mixeff.design.build import build_design
 from mixeff.design.design import Design
+from mixeff.design.rank import independent_columns
 from mixeff.errors import DesignError, FormulaError, OptionError
 from mixeff.formula import deparse, parse_expression, parse_formula
 from mixeff.formula.tree import Binary, Expression, Parenthesis
@@ -22,10 +23,6 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
-
-# R's tolerance in lm(): a column counts as determined by earlier ones if less than this part of
-# its length is left after they are taken out.
-_COLLINEAR = 1e-7
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -249,7 +246,13 @@ def fit_groups(design: Design, formula: str) -> LmList:
     rows = np.split(order, ends)
     y = design.response if design.offset is None else design.response - design.offset
     root = np.ones(design.n) if design.weights is None else np.sqrt(design.weights)
-    fits = [_least_squares(design.X[r] * root[r, None], y[r] * root[r]) for r in rows]
+    intercept = design.names[:1] == ("(Intercept)",)
+    fits = []
+    for r in rows:
+        kept = independent_columns(
+            design.X[r], intercept=intercept, constant_in_span=intercept
+        )
+        fits.append(_least_squares(design.X[r] * root[r, None], y[r] * root[r], kept))
     estimate, unscaled, rss, rank = (np.array(part) for part in zip(*fits, strict=True))
     nobs = np.array([r.size for r in rows])
     df = nobs - rank
@@ -297,10 +300,11 @@ def _some(levels: list[str], most: int = 5) -> str:
     return ", ".join(levels[:most]) + (", ..." if len(levels) > most else "")
 
 
-def _least_squares(X: Floats, y: Floats) -> tuple[Floats, Floats, float, int]:
+def _least_squares(
+    X: Floats, y: Floats, kept: NDArray[np.intp]
+) -> tuple[Floats, Floats, float, int]:
     """Coefficients, root diagonal of (X'X)^-1, residual sum of squares, rank."""
     p = X.shape[1]
-    kept = _independent(X)
     estimate, unscaled = np.full(p, np.nan), np.full(p, np.nan)
     q, r = scipy.linalg.qr(X[:, kept], mode="economic")
     effects = q.T @ y
@@ -311,18 +315,3 @@ def _least_squares(X: Floats, y: Floats) -> tuple[Floats, Floats, float, int]:
     # As many rows as coefficients: what is left is rounding, not variance.
     rss = float(rest @ rest) if X.shape[0] > len(kept) else 0.0
     return estimate, unscaled, rss, len(kept)
-
-
-def _independent(X: Floats) -> list[int]:
-    """Columns not determined by earlier ones, at most as many as rows."""
-    basis = np.zeros((X.shape[0], 0))
-    kept: list[int] = []
-    for j in range(X.shape[1]):
-        column, length = X[:, j], float(np.linalg.norm(X[:, j]))
-        rest = column - basis @ (basis.T @ column)
-        rest -= basis @ (basis.T @ rest)
-        size = float(np.linalg.norm(rest))
-        if len(kept) < X.shape[0] and size > _COLLINEAR * length:
-            kept.append(j)
-            basis = np.column_stack([basis, rest / size])
-    return kept

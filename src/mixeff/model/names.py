@@ -34,7 +34,8 @@ def _bound(value: object, names: Mapping[str, Any]) -> str | None:
     # Underscored names are interactive shells' memories (`_`, `_12`), not what the user wrote.
     # A list first: another thread may bind a name while we look.
     for name, bound in list(names.items()):
-        if bound is value and not name.startswith("_"):
+        # Names that are no identifiers are a tool's own (pytest's `@py_assert1`).
+        if bound is value and name.isidentifier() and not name.startswith("_"):
             return name
     return None
 

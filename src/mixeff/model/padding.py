@@ -29,5 +29,5 @@ def spread(design: Design, values: Floats) -> Floats:
 
 
 def total_rows(design: Design) -> int:
-    """Rows of the data the design was built from."""
-    return design.n + design.n_omitted
+    """Rows of the data the design was built from, those of weight zero included."""
+    return design.state.n_rows

@@ -11,7 +11,7 @@ from support.handmade import dense_z, handmade_fit, make_design
 from support.reference import load_case, load_frame
 
 from mixeff.errors import OptionError
-from mixeff.model.effects import conditional_covariances, merge_terms
+from mixeff.model.effects import conditional_covariances
 from mixeff.model.fit import LinearMixedModel
 from mixeff.model.varcorr import unique_names
 
@@ -108,20 +108,8 @@ def test_coef_is_fixed_plus_random() -> None:
     np.testing.assert_array_equal(coef["lateyes"], modes["lateyes"])
 
 
-def test_merged_terms_are_the_same_model() -> None:
-    fit = case_fit("sleepstudy_fdb_p")
-    design, estimate = merge_terms(fit.design, fit.estimate)
-    assert [t.columns for t in design.random] == [("(Intercept)", "lateno", "lateyes")]
-    V = [sum(z @ np.kron(np.eye(18), f @ f.T) @ z.T for z, f in zip(
-        (dense_z(t) for t in d.random), e.Lambda, strict=True))
-        for d, e in ((fit.design, fit.estimate), (design, estimate))]
-    np.testing.assert_allclose(V[0], V[1], atol=1e-10)
-    assert estimate.theta.size == 6
-
-
 def test_conditional_covariances_of_merged_terms() -> None:
     """Against sigma^2 (Lambda'Z'Z Lambda + I)^-1 written out, blocks of one level."""
-    pytest.importorskip("mixeff.linear.variances")
     fit = case_fit("sleepstudy_fdb_p")
     z = np.concatenate([dense_z(t) for t in fit.design.random], axis=1)
     big = np.zeros((54, 54))
