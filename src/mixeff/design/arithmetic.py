@@ -15,6 +15,8 @@ from mixeff.design.values import Categorical, Floats, Numeric, Value
 from mixeff.errors import DataError
 
 ROWS_NAMED = 5
+# of a power of ten that is a double
+LARGEST_EXPONENT = 308
 
 
 def _divide_whole(a: Floats, b: Floats) -> Floats:
@@ -101,7 +103,9 @@ def rounded(argument: Numeric, digits: int) -> Numeric:
     x = argument.values
     if digits == 0:
         return Numeric(np.rint(x), argument.suffixes, argument.integer)
-    scale = 10.0 ** abs(digits)
+    if digits > LARGEST_EXPONENT:
+        return argument
+    scale = 10.0 ** min(-digits if digits < 0 else digits, LARGEST_EXPONENT)
     enlarge, reduce = (np.multiply, np.divide) if digits > 0 else (np.divide, np.multiply)
     with np.errstate(all="ignore"):
         steps = enlarge(x, scale)
@@ -115,7 +119,7 @@ def rounded(argument: Numeric, digits: int) -> Numeric:
 
 
 def extreme(function: str, arguments: Sequence[Numeric], *, skip_missing: bool) -> Numeric:
-    """``pmin`` or ``pmax``: row by row; missing where any argument is (all, if ``skip_missing``)."""
+    """``pmin``, ``pmax``: row by row; missing where any argument is (all if ``skip_missing``)."""
     choose: Callable[[Floats, Floats], Floats]
     if skip_missing:
         choose = np.fmin if function == "pmin" else np.fmax

@@ -18,6 +18,9 @@ from mixeff.design.values import Floats, Numeric
 from mixeff.errors import DataError, DataWarning, FormulaError
 from mixeff.frames.notices import notify
 
+#: More columns than this from one variable are a slip of the keyboard, not a model.
+MAX_COLUMNS = 1000
+
 
 def poly(call: Evaluated) -> Result:
     """``poly(x, degree, raw =)``."""
@@ -30,13 +33,16 @@ def poly(call: Evaluated) -> Result:
         ) from None
     if degree is None or degree < 1:
         raise FormulaError(f"'{call.text}': the degree must be at least 1")
+    if degree > MAX_COLUMNS:
+        raise FormulaError(f"'{call.text}': the degree is at most {MAX_COLUMNS}")
     suffixes = tuple(str(k + 1) for k in range(degree))
+    _refuse_infinite(x, call)
     if call.flag("raw", False):
         return Numeric(raw_powers(x, degree), suffixes), None
     if call.learnt is not None:
         center, spread, alpha, norms = call.learnt
         return Numeric(OrthogonalPolynomials(center, spread, alpha, norms)(x), suffixes), None
-    rows = _finite(x, call)
+    rows = _present(x, call)
     distinct = np.unique(x[rows]).size
     if distinct <= degree:
         raise DataError(
@@ -51,6 +57,7 @@ def poly(call: Evaluated) -> Result:
 def spline(call: Evaluated) -> Result:
     """``bs(x, df, knots, degree, intercept, Boundary.knots)`` and ``ns`` (no ``degree``)."""
     x = call.vector().values
+    _refuse_infinite(x, call)
     learnt = call.learnt
     if learnt is None:
         learnt = _learn_spline(call, x)
@@ -69,18 +76,18 @@ def spline(call: Evaluated) -> Result:
 
 def _learn_spline(call: Evaluated, x: Floats) -> Learnt:
     natural = call.call.function == "ns"
-    rows = _finite(x, call)
+    rows = _present(x, call)
     intercept = call.flag("intercept", False)
     degree = 3 if natural else call.count("degree")
     degree = 3 if degree is None else degree
-    if degree < 1:
-        raise FormulaError(f"'{call.text}': the degree must be at least 1")
+    df = call.count("df")
+    if degree < 1 or max(degree, df or 0) > MAX_COLUMNS:
+        raise FormulaError(f"'{call.text}': degree and df must be from 1 to {MAX_COLUMNS}")
     limits = call.numbers("Boundary.knots") or (float(x[rows].min()), float(x[rows].max()))
     if len(limits) != 2 or not min(limits) < max(limits):
         raise DataError(f"'{call.text}': the two boundary knots must differ (is x constant?)")
     boundary = (min(limits), max(limits))
     knots = call.numbers("knots")
-    df = call.count("df")
     if knots is None:
         # ns loses two functions to its boundary conditions
         least = (2 if natural else degree + 1) - (0 if intercept else 1)
@@ -103,6 +110,7 @@ def scale(call: Evaluated) -> Result:
     """``scale(x, center =, scale =)`` and ``center(x)``, column by column."""
     x = call.numeric()
     if call.learnt is None:
+        _refuse_infinite(x.values, call)
         centers, scales = _learn_scale(call, x.values)
     else:
         centers, scales = call.learnt
@@ -126,7 +134,9 @@ def _learn_scale(
     if given is None:
         counts = np.maximum(np.count_nonzero(~np.isnan(shifted), axis=0) - 1, 1)
         given = tuple(np.sqrt(np.nansum(shifted**2, axis=0) / counts).tolist())
-    if any(not value > 0 for value in map(abs, given)):
+        if centers is not None and (np.nanmax(shifted, axis=0) == np.nanmin(shifted, axis=0)).any():
+            given = (0.0,)  # the mean of equal numbers may be a rounding away from them
+    if any(not abs(value) > 0 for value in given):
         raise DataError(f"'{call.text}' divides by a spread of zero: the column is constant")
     return centers, _per_column(given, columns.shape[1], "scale", call)
 
@@ -152,14 +162,19 @@ def _per_column(
     return numbers
 
 
-def _finite(x: Floats, call: Evaluated) -> NDArray[np.bool_]:
-    """Rows to learn from; an infinite value would spoil every row and is refused."""
+def _refuse_infinite(x: Floats, call: Evaluated) -> None:
+    """An infinite value would spoil every row it is averaged or multiplied into."""
     infinite = np.isinf(x)
     if infinite.any():
+        infinite = infinite if infinite.ndim == 1 else infinite.any(axis=1)
         raise DataError(
             f"'{call.text}' meets an infinite value in "
             f"{arithmetic.name_rows(np.flatnonzero(infinite))}"
         )
+
+
+def _present(x: Floats, call: Evaluated) -> NDArray[np.bool_]:
+    """Rows to learn from."""
     rows = ~np.isnan(x)
     if not rows.any():
         raise DataError(f"'{call.text}' has no value that is not missing")

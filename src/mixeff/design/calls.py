@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -42,7 +43,7 @@ class Evaluated:
         return match_arguments(self.call)
 
     def several(self, *options: str) -> list[tuple[Argument, Value]]:
-        """The data arguments of a function of any number of them, evaluated; ``options`` are not."""
+        """The data arguments, evaluated, of a function of any number of them; not the ``options``."""
         return [
             (argument, self.evaluate(argument.value, str(place)))
             for place, argument in enumerate(self.call.arguments)
@@ -99,14 +100,19 @@ class Evaluated:
             raise FormulaError(f"the argument '{name}' of '{self.text}' must be one number")
         return None if numbers is None else numbers[0]
 
+    def whole(self, name: str) -> int | None:
+        """An argument that is one whole number."""
+        value = self.number(name)
+        if value is not None and not value.is_integer():
+            raise FormulaError(f"the argument '{name}' of '{self.text}' must be a whole number")
+        return None if value is None else int(value)
+
     def count(self, name: str) -> int | None:
         """An argument that is one whole number, not negative."""
-        value = self.number(name)
-        if value is not None and (value < 0 or value != int(value)):
-            raise FormulaError(
-                f"the argument '{name}' of '{self.text}' must be a whole number, not negative"
-            )
-        return None if value is None else int(value)
+        value = self.whole(name)
+        if value is not None and value < 0:
+            raise FormulaError(f"the argument '{name}' of '{self.text}' must not be negative")
+        return value
 
     def numbers(self, name: str) -> tuple[float, ...] | None:
         """An argument that is a vector of numbers, or None where not given (or NULL)."""
@@ -116,7 +122,10 @@ class Evaluated:
         items = as_tuple(value)
         if any(isinstance(item, str) or item is None for item in items):
             raise FormulaError(f"the argument '{name}' of '{self.text}' must be numbers")
-        return tuple(float(item) for item in items if item is not None)
+        numbers = tuple(float(item) for item in items if item is not None)
+        if any(math.isnan(number) for number in numbers):
+            raise FormulaError(f"the argument '{name}' of '{self.text}' must not be missing")
+        return numbers
 
     def items(self, name: str) -> tuple[Scalar, ...] | None:
         """An argument that is a vector of constants of any kind."""

@@ -22,7 +22,7 @@ def factor(call: Evaluated) -> Result:
     source = factors.labelled(value, call.text)
     if levels is not None:
         whole = isinstance(value, Numeric) and value.integer
-        chosen = [factors.label(item, whole=whole) for item in levels]
+        chosen = [factors.label(item, whole=whole) for item in levels if item == item]
     elif call.learnt is not None:
         chosen = list(recode(present_only(source), call.learnt[0]).levels)
         if labels is not None and len(chosen) > len(call.learnt[0]):
@@ -51,10 +51,10 @@ def relevel(call: Evaluated) -> Result:
     value = call.value()
     reference = call.constant("ref")
     if isinstance(reference, float) and isinstance(value, Categorical):
-        place = int(reference) - 1
-        if not 0 <= place < len(value.levels):
+        place = call.count("ref") or 0
+        if not 1 <= place <= len(value.levels):
             raise DataError(f"'{call.text}': there are only {len(value.levels)} levels")
-        reference = value.levels[place]
+        reference = value.levels[place - 1]
     if not isinstance(reference, str) and isinstance(value, Categorical):
         raise FormulaError(f"'{call.text}': 'ref' must be one level, as text in quotes")
     return _remember(call, factors.relevel(value, str(reference), call.text))
@@ -129,5 +129,5 @@ def _breaks(call: Evaluated, x: Floats) -> Floats:
     if breaks is None:
         raise FormulaError(f"'{call.text}' lacks its argument 'breaks'")
     if len(breaks) == 1:
-        return cutting.even_breaks(x, int(breaks[0]), call.text)
+        return cutting.even_breaks(x, call.count("breaks") or 0, call.text)
     return cutting.sorted_breaks(breaks, call.text)

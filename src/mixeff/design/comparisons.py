@@ -36,7 +36,8 @@ def compare(operator: str, left: Value, right: Value, text: str) -> Categorical:
         if left.values.ndim > 1 or right.values.ndim > 1:
             raise FormulaError(f"'{text}' compares a matrix; compare its columns one by one")
         return logical(compared(left.values, right.values), missing)
-    assert isinstance(left, Categorical) and isinstance(right, Categorical)
+    assert isinstance(left, Categorical)
+    assert isinstance(right, Categorical)
     if operator in {"==", "!="}:
         a, b = _same_codes(left, right)
     else:

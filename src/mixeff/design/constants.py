@@ -28,6 +28,9 @@ NAMED: dict[str, Scalar] = {
 }
 
 
+MAX_LENGTH = 100_000
+
+
 class NotConstantError(Exception):
     """The expression is not a constant; callers turn this into a sentence with the argument."""
 
@@ -109,6 +112,7 @@ def _elementwise(function: str, value: Constant) -> Constant:
 def _binary(operator: str, left: Constant, right: Constant) -> Constant:
     a, b = _numbers(left), _numbers(right)
     if operator == ":" and len(a) == len(b) == 1:
+        _check_length(abs(b[0] - a[0]))
         step = 1.0 if b[0] >= a[0] else -1.0
         return _pack([a[0] + step * k for k in range(int(abs(b[0] - a[0]) + 1e-10) + 1)])
     if operator not in _OPERATIONS or (len(a) != len(b) and 1 not in (len(a), len(b))):
@@ -127,13 +131,20 @@ def _sequence(arguments: dict[str, Expression]) -> Constant:
     if "length.out" in given:
         if "by" in given or given["length.out"][0] < 1:
             raise FormulaError("seq() takes either by= or length.out= (at least 1)")
+        _check_length(given["length.out"][0])
         return _pack(np.linspace(start, end, math.ceil(given["length.out"][0])).tolist())
     step = given["by"][0] if "by" in given else math.copysign(1.0, end - start)
     if step == 0 or (end - start) / step < 0:
         raise FormulaError("seq() cannot get from its start to its end with this by=")
+    _check_length((end - start) / step)
     # R's tolerance: the end counts as reached when it is missed by rounding only
     steps = math.floor((end - start) / step + 1e-10)
     return _pack([start + step * k for k in range(steps + 1)])
+
+
+def _check_length(length: float) -> None:
+    if not length <= MAX_LENGTH:
+        raise FormulaError(f"a sequence in a formula has at most {MAX_LENGTH} numbers")
 
 
 def _checked(numbers: list[float], source: str) -> Constant:

@@ -10,11 +10,15 @@ import numpy as np
 from mixeff.design.values import Categorical, Floats, Numeric
 from mixeff.errors import DataError
 
+MAX_INTERVALS = 100_000
+
 
 def even_breaks(x: Floats, count: int, text: str) -> Floats:
     """``count`` intervals of equal length over the range of x, the outer ones a little longer."""
-    if count < 2:
-        raise DataError(f"'{text}' asks for {count} interval; ask for at least 2")
+    if not 2 <= count <= MAX_INTERVALS:
+        raise DataError(
+            f"'{text}' asks for {count} intervals; ask for at least 2 and at most {MAX_INTERVALS}"
+        )
     finite = x[np.isfinite(x)]
     if finite.size == 0:
         raise DataError(f"'{text}' has no finite number to cut")

@@ -107,8 +107,8 @@ class _Evaluation:
 
     def _evaluate(self, expression: Expression, place: str) -> Value:
         match expression:
-            case Number(value=value):
-                return Numeric(np.full(self.n_rows, value))
+            case Number(value=value, text=text):
+                return Numeric(np.full(self.n_rows, value), (), text.endswith("L"))
             case String(value=text):
                 codes = np.zeros(self.n_rows, dtype=np.int32)
                 return Categorical(codes, (text,), text=True)

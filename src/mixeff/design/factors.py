@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,9 +10,12 @@ import numpy as np
 from mixeff.design.arithmetic import counted
 from mixeff.design.comparisons import as_labels
 from mixeff.design.constants import Scalar
-from mixeff.design.values import Categorical, Numeric, Value
+from mixeff.design.values import Categorical, Numeric, Value, present_only
 from mixeff.errors import DataError, FormulaError
 from mixeff.frames.levels import drop_unused, number_label, sort_levels
+
+#: Levels an interaction may have when it keeps those without rows.
+MAX_COMBINATIONS = 5_000_000
 
 
 def label(item: Scalar, *, whole: bool = False) -> str:
@@ -58,13 +62,14 @@ def as_character(value: Value, text: str) -> Categorical:
 
 
 def as_number(value: Value, text: str) -> Numeric:
-    """``as.numeric``: the codes 1 .. k of a factor, the number a text spells, 0 and 1 of logicals."""
+    """``as.numeric``: codes 1 .. k of a factor, the number a text spells, 0 and 1 of logicals."""
     if isinstance(value, Numeric):
         return Numeric(value.values, value.suffixes)
     if value.logical:
         return Numeric(counted(value, 0))
     if not value.text:
         return Numeric(counted(value, 1))
+    value = present_only(value)
     table = np.array([_spelt(level, text) for level in value.levels] + [np.nan])
     return Numeric(table[value.codes])
 
@@ -102,11 +107,16 @@ def interaction(
     """
     ordered = list(factors) if lexical else list(reversed(factors))
     sizes = [len(part.levels) for part in ordered]
+    if (not drop and math.prod(sizes) > MAX_COMBINATIONS) or math.prod(sizes) > 2**62:
+        raise DataError(
+            f"interaction() of factors with {', '.join(map(str, sizes))} levels has "
+            f"{math.prod(sizes)} combinations; write drop = TRUE to keep those that occur, or a:b"
+        )
     codes = np.zeros(ordered[0].codes.shape[0], dtype=np.int64)
     for part, size in zip(ordered, sizes, strict=True):
         codes = codes * size + part.codes
     codes[np.any([part.codes < 0 for part in ordered], axis=0)] = -1
-    used = np.unique(codes[codes >= 0]) if drop else np.arange(int(np.prod(sizes)))
+    used = np.unique(codes[codes >= 0]) if drop else np.arange(math.prod(sizes))
     digits = np.unravel_index(used, sizes) if used.size else [used] * len(sizes)
     parts = [
         [part.levels[digit] for digit in column]
@@ -142,6 +152,8 @@ def _level_names(
 
 def _spelt(level: str, text: str) -> float:
     spelling = level.strip()
+    if spelling == "NA":
+        return float("nan")
     try:
         # Python alone would read "1_000" as a number
         if "_" in spelling:

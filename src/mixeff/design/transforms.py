@@ -38,7 +38,7 @@ def log(call: Evaluated) -> Result:
 
 def round_(call: Evaluated) -> Result:
     """``round(x, digits)``."""
-    return arithmetic.rounded(call.numeric(), int(call.number("digits") or 0)), None
+    return arithmetic.rounded(call.numeric(), call.whole("digits") or 0), None
 
 
 def pmin_pmax(call: Evaluated) -> Result:
@@ -72,7 +72,7 @@ def cbind(call: Evaluated) -> Result:
 
 
 def constants_only(call: Evaluated) -> Result:
-    """``c(...)``, ``seq(...)`` where a column is expected: its length cannot be that of the data."""
+    """``c(...)``, ``seq(...)`` where a column is expected: their length is not that of the data."""
     raise FormulaError(
         f"'{call.text}' stands where a column is expected; it only serves as an argument "
         "such as knots = c(1, 2)"

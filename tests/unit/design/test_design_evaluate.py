@@ -95,7 +95,8 @@ def same_rows(value: Value, whole: Value, rows: np.ndarray) -> None:
     else:
         assert isinstance(value, Categorical)
         assert value.levels == whole.levels
-        assert value.ordered == whole.ordered and value.logical == whole.logical
+        assert value.ordered == whole.ordered
+        assert value.logical == whole.logical
         np.testing.assert_array_equal(value.codes, whole.codes[rows])
 
 
@@ -176,7 +177,8 @@ def test_combinations_without_rows_are_no_unseen_levels() -> None:
         "t": FactorColumn("t", np.array([0], dtype=np.int32), ("c",), False, "string"),
     }
     value = apply(expression, new, 1, state)
-    assert isinstance(value, Categorical) and isinstance(whole, Categorical)
+    assert isinstance(value, Categorical)
+    assert isinstance(whole, Categorical)
     assert value.levels == whole.levels
     assert value.levels[value.codes[0]] == "low.c"
 
@@ -218,7 +220,8 @@ def test_recode_keeps_meaning() -> None:
 def test_constants_of_r_and_columns_of_their_name() -> None:
     value, _ = train(parse_expression("I(z + T + pi)"), COLUMNS, N)
     z = COLUMNS["z"]
-    assert isinstance(value, Numeric) and isinstance(z, NumericColumn)
+    assert isinstance(value, Numeric)
+    assert isinstance(z, NumericColumn)
     np.testing.assert_allclose(value.values, z.values + 1 + np.pi, rtol=1e-15)
     shadowed = {**COLUMNS, "T": NumericColumn("T", np.full(N, 5.0))}
     value, _ = train(parse_expression("I(z + T)"), shadowed, N)
@@ -270,5 +273,6 @@ def test_deep_expressions_are_evaluated() -> None:
     text = "I(" + "+".join(["z"] * 150) + ")"
     value, _ = train(parse_expression(text), COLUMNS, N)
     z = COLUMNS["z"]
-    assert isinstance(value, Numeric) and isinstance(z, NumericColumn)
+    assert isinstance(value, Numeric)
+    assert isinstance(z, NumericColumn)
     np.testing.assert_allclose(value.values, 150 * z.values, rtol=1e-13)

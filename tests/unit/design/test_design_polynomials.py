@@ -87,7 +87,8 @@ def test_missing_rows_stay_missing_and_teach_nothing() -> None:
 def test_degree_one_is_a_plain_column() -> None:
     # R: colnames(model.matrix(~ poly(x, 1))) is "poly(x, 1)", no suffix
     value = evaluate("poly(x)", X)
-    assert value.values.shape == (6,) and value.suffixes == ()
+    assert value.values.shape == (6,)
+    assert value.suffixes == ()
 
 
 @pytest.mark.parametrize("text", ["poly(x, 6)", "poly(x, 10)"])

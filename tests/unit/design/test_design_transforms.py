@@ -9,14 +9,17 @@ from hypothesis import strategies as st
 
 from mixeff.design.arithmetic import binary
 from mixeff.design.evaluate import apply, train
+from mixeff.design.transforms import TRANSFORMS
 from mixeff.design.values import Categorical, Numeric, Value
 from mixeff.errors import DataError, FormulaError, PredictionError
 from mixeff.formula import parse_expression
+from mixeff.formula.functions import FUNCTIONS
 from mixeff.frames import read_columns
 from mixeff.frames.columns import FactorColumn, NumericColumn
 
 NAN = float("nan")
-# R: f <- factor(c("lo", "hi", NA, "mid"), levels = c("lo", "mid", "hi")); o <- factor(f, ordered = TRUE)
+# R: f <- factor(c("lo", "hi", NA, "mid"), levels = c("lo", "mid", "hi"))
+#    o <- factor(f, ordered = TRUE)
 #    n <- c(3, 1, NA, 2); s <- c("b", "a", NA, "b"); b <- c(TRUE, FALSE, NA, TRUE)
 _F = np.array([0, 2, -1, 1], dtype=np.int32)
 COLUMNS = {
@@ -171,7 +174,8 @@ def test_comparisons_equal_r(text: str, labels: str) -> None:
     value = value_of(text)
     assert labels_of(value) == labels
     assert isinstance(value, Categorical)
-    assert value.logical and value.levels == ("FALSE", "TRUE")
+    assert value.logical
+    assert value.levels == ("FALSE", "TRUE")
 
 
 @pytest.mark.parametrize(("text", "expected"), NUMBERS)
@@ -224,6 +228,8 @@ def test_remainder_of_nothing_is_refused() -> None:
         ),
         ("round(x)", [0.5, 1.5, 2.5, -0.5, NAN], [0, 2, 2, 0, NAN]),
         ("round(x, -2)", [1234.5, 1250, 1350, -1250], [1200, 1200, 1400, -1200]),
+        ("round(x, 400)", [0.1, 1e-300], [0.1, 1e-300]),
+        ("round(x, -400)", [0.1, 1e300], [0, 0]),
         ("round(x, 3)", [1.5e300, 0.0, np.inf], [1.5e300, 0.0, np.inf]),
     ],
 )
@@ -269,7 +275,8 @@ def test_cut_closes_the_side_asked() -> None:
     ):
         text = f"cut(x, c(1, 3, 7){options}, ordered_result = TRUE)"
         value = train(parse_expression(text), {"x": NumericColumn("x", X)}, 6)[0]
-        assert isinstance(value, Categorical) and value.ordered
+        assert isinstance(value, Categorical)
+        assert value.ordered
         assert value.codes.tolist() == expected
 
 
@@ -392,6 +399,11 @@ def test_integers_become_levels_in_full() -> None:
         ("relevel(n, ref = 1)", "needs a factor"),
         ('factor(n, labels = c("x", "y"))', "2 labels for 3 levels"),
         ("cut(n, 1)", "at least 2"),
+        ("cut(n, 1e9)", "at most"),
+        ("scale(n / Inf + 0.1)", "constant"),
+        ("scale(1 / (n - 1))", r"infinite value in row 1"),
+        ("poly(1 / (n - 1), 1)", r"infinite value in row 1"),
+        ("ns(1 / (n - 1), df = 2)", r"infinite value in row 1"),
         ("cut(n, c(1, 1, 2))", "same break twice"),
         ('cut(n, c(0, 1, 2), labels = c("a"))', "1 labels for 2 intervals"),
         ("scale(n - n)", "constant"),
@@ -418,11 +430,55 @@ def test_what_the_data_do_not_allow_is_a_data_error(text: str, message: str) -> 
         ('interaction(s, n, drop = "x")', "must be TRUE or FALSE"),
         ("scale(cbind(n, n), center = c(1, 2, 3))", "3 numbers as 'center' for 2 columns"),
         ("f %in% s", "must be c"),
+        ("poly(n, 1e9)", "at most 1000"),
+        ("poly(n, Inf)", "whole number"),
+        ("poly(n, 5000, raw = TRUE)", "at most 1000"),
+        ("bs(n, df = 1e9)", "from 1 to 1000"),
+        ("cut(n, 1:1e12)", "at most 100000 numbers"),
+        ("cut(n, seq(0, 1, by = 0))", "cannot get from its start"),
+        ("cut(n, seq(0, 1, by = 1e-9))", "at most 100000 numbers"),
+        ("cut(n, c(0, NA, 3))", "must not be missing"),
+        ("cut(n, sqrt(-1))", "not a number"),
+        ("round(n, Inf)", "whole number"),
+        ("log(n, base = TRUE == 1)", "must be a constant"),
     ],
 )
 def test_what_makes_no_sense_is_a_formula_error(text: str, message: str) -> None:
     with pytest.raises(FormulaError, match=message):
         value_of(text)
+
+
+def test_interactions_too_large_to_hold_say_what_to_write() -> None:
+    n = 4000
+    columns = {name: NumericColumn(name, np.arange(n, dtype=float)) for name in ("a", "b")}
+    with pytest.raises(DataError, match="16000000 combinations; write drop = TRUE"):
+        train(parse_expression("interaction(a, b)"), columns, n)
+    value = train(parse_expression("interaction(a, b, drop = TRUE)"), columns, n)[0]
+    assert isinstance(value, Categorical)
+    assert len(value.levels) == n
+    assert set(value.codes.tolist()) == set(range(n))
+
+
+def test_text_that_says_na_is_missing() -> None:
+    # R: as.numeric(c("1.5", "NA", " 2e3 ")) is 1.5 NA 2000
+    codes = np.array([0, 1, 2], dtype=np.int32)
+    column = FactorColumn("q", codes, ("1.5", "NA", " 2e3 ", "unused"), False, "string")
+    value = train(parse_expression("as.numeric(q)"), {"q": column}, 3)[0]
+    assert isinstance(value, Numeric)
+    np.testing.assert_array_equal(value.values, [1.5, NAN, 2000])
+
+
+def test_whole_literals_are_integers() -> None:
+    # R: levels(factor(c(99999L) + 1L)) is "100000"; levels(factor(c(99999L) + 1)) is "1e+05"
+    column = NumericColumn("k", np.array([99999.0]), "integer")
+    for text, label in (("factor(k + 1L)", "100000"), ("factor(k + 1)", "1e+05")):
+        value = train(parse_expression(text), {"k": column}, 1)[0]
+        assert isinstance(value, Categorical)
+        assert value.levels == (label,)
+
+
+def test_every_function_of_the_formula_room_is_here() -> None:
+    assert set(TRANSFORMS) == set(FUNCTIONS)
 
 
 def test_labels_of_unseen_levels_do_not_exist() -> None:
