@@ -125,6 +125,12 @@ def coordinates(design: Design) -> Coordinates:
             "is left to estimate a variance from: use fewer terms or more data."
         )
     fixed = standardize(design.X, design.weights)
+    if fixed.dependent:
+        raise DesignError(
+            "The fixed-effect columns are linearly dependent to the precision of the numbers, "
+            f"although none is a combination of the others by R's rule ({', '.join(design.names)}):"
+            " centre the predictors or drop one of them."
+        )
     random = tuple(standardize(t.values, design.weights) for t in design.random)
     log_weights = 0.0 if design.weights is None else float(np.log(design.weights).sum())
     return Coordinates(fixed, random, response(design, fixed), log_weights)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.linalg
@@ -13,7 +13,7 @@ Floats = NDArray[np.float64]
 
 _ROWS = 1 << 15  # rows worked on at a time, so that no copy of the data is ever whole
 _COLLINEAR = 1e-3  # rotate when a column keeps less than this part of itself beside the others
-_DEPENDENT = 1e-7  # ... but not when nothing but rounding is left of it
+_DEPENDENT = 1e-11  # ... but not when nothing but rounding is left of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,8 @@ class Basis:
     rotation : (q, q) array or None
     matrix : (q, q) array
         All of it as one matrix: (I - c shift') diag(1 / scale) rotation.
+    dependent : bool
+        The columns are linearly dependent to rounding (and therefore not rotated).
     """
 
     constant: Floats | None
@@ -37,6 +39,7 @@ class Basis:
     scale: Floats
     rotation: Floats | None
     matrix: Floats
+    dependent: bool = False
 
     @property
     def log_determinant(self) -> float:
@@ -66,9 +69,11 @@ def standardize(columns: Floats, weights: Floats | None) -> Basis:
     if constant is not None:
         matrix -= np.outer(constant, shift / scale)
     plain = Basis(constant, shift, scale, None, matrix)
-    rotation = _rotation(gram(columns, weights, plain)) if q > 1 else None
-    if rotation is None:
+    if q < 2 or _well_conditioned(gram(columns, weights, plain)):
         return plain
+    rotation = _rotation(plain.apply(columns), weights)
+    if rotation is None:
+        return replace(plain, dependent=True)
     return Basis(constant, shift, scale, rotation, matrix @ rotation)
 
 
@@ -151,13 +156,27 @@ def _centred(
     return np.where(keep, 0.0, shift), np.where(keep, plain, scale)
 
 
-def _rotation(correlation: Floats) -> Floats | None:
-    """Inverse triangular factor that makes the columns orthonormal, if that is worth a copy."""
+def _well_conditioned(correlation: Floats) -> bool:
+    """Every column keeps a good part of itself beside the columns before it."""
     factor, info = scipy.linalg.lapack.dpotrf(correlation, lower=0, clean=1)
     if info != 0:
-        return None
+        return False
     left = np.diagonal(factor) / np.sqrt(np.diagonal(correlation))
-    if left.min() > _COLLINEAR or left.min() < _DEPENDENT:
+    return bool(left.min() > _COLLINEAR)
+
+
+def _rotation(columns: Floats, weights: Floats | None) -> Floats | None:
+    """Inverse triangular factor that makes the columns orthonormal; None if they are dependent.
+
+    A QR of the columns themselves, since their cross-products have lost half the digits.
+    """
+    if weights is not None:
+        columns = columns * np.sqrt(weights)[:, None]
+    norms = np.linalg.norm(columns, axis=0)
+    factor = np.linalg.qr(columns, mode="r")
+    if factor.shape[0] < factor.shape[1] or not norms.all():
         return None
-    rotation: Floats = scipy.linalg.solve_triangular(factor, np.eye(factor.shape[0]))
-    return rotation
+    if np.min(np.abs(np.diagonal(factor)) / norms) < _DEPENDENT:
+        return None
+    inverse: Floats = scipy.linalg.solve_triangular(factor, np.eye(factor.shape[0]))
+    return inverse * np.sqrt(columns.shape[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,7 +78,12 @@ class _Model:
 
 
 def newton(
-    problem: Problem, start: Evaluation, *, tolerance: float, max_evaluations: int
+    problem: Problem,
+    start: Evaluation,
+    *,
+    tolerance: float,
+    max_evaluations: int,
+    give_up: Callable[[Evaluation], bool] | None = None,
 ) -> NewtonResult:
     """Minimize from ``start``; gradient and Hessian are kept when a step is rejected.
 
@@ -90,6 +96,8 @@ def newton(
         Stop when a full step is predicted to gain less than ``max(tolerance, 1e-13 |d|)``; that
         last step is still taken, since it costs one evaluation and doubles the digits of theta.
     max_evaluations : int
+    give_up : callable, optional
+        Asked at every accepted point; True ends the run there, not converged.
     """
     current, model = start, _Model.at(start)
     radius = max(1.0, float(np.linalg.norm(start.theta)))
@@ -106,6 +114,8 @@ def newton(
         elif ratio > 0.5 and length > 0.8 * radius:
             radius *= _EXPAND
         if ratio > 1e-4:
+            if give_up is not None and give_up(trial):
+                return NewtonResult(trial, False, math.inf)
             current, model = trial, _Model.at(trial)
         elif radius < 1e-10 * (1.0 + float(np.linalg.norm(current.theta))):
             break

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixeff.control import Control
+from mixeff.covariance import Partition
 from mixeff.optimize.boundary import (
     NullDirection,
     expected_gain,
@@ -24,6 +25,7 @@ from mixeff.optimize.starts import extra_starts
 Floats = NDArray[np.float64]
 
 _DEPARTURES = 10  # times one run may leave the boundary
+_SAME_BASIN, _SAME_VALUE = 0.03, 0.1  # distance in theta and deviance of one and the same optimum
 _JUDGED = 1e-6  # a point given by the caller counts as optimal within this much deviance
 
 
@@ -60,6 +62,23 @@ class _Run:
     optimizer: str
 
 
+class _Known:
+    """Recognizes that a run from another start heads for the optimum already found."""
+
+    def __init__(self, partition: Partition, optimum: Evaluation) -> None:
+        self._partition, self._optimum = partition, optimum
+        self._near = _SAME_BASIN * (1.0 + float(np.linalg.norm(optimum.theta)))
+        self.met = False
+
+    def __call__(self, evaluation: Evaluation) -> bool:
+        """True when close to the known optimum and above it."""
+        above = evaluation.value - self._optimum.value
+        if 0.0 <= above < _SAME_VALUE:
+            theta = self._partition.canonical(evaluation.theta)
+            self.met = float(np.linalg.norm(theta - self._optimum.theta)) < self._near
+        return self.met
+
+
 def solve(problem: Problem, start: Floats, control: Control) -> Optimum:
     """Minimize: Newton, the boundary, the fallback if needed, extra starts if on the boundary."""
     counted = Counted(problem)
@@ -67,8 +86,9 @@ def solve(problem: Problem, start: Floats, control: Control) -> Optimum:
     values = [best.evaluation.value]
     if null_directions(best.evaluation, counted):
         for other in extra_starts(counted.partition, control.extra_starts):
-            run = _local(counted, counted.evaluate(other), control, "newton")
-            values.append(run.evaluation.value)
+            known = _Known(counted.partition, best.evaluation)
+            run = _local(counted, counted.evaluate(other), control, "newton", known)
+            values.append(best.evaluation.value if known.met else run.evaluation.value)
             if _better(run, best):
                 best = run
     return _optimum(counted, best, tuple(values))
@@ -114,7 +134,13 @@ def _one_start(problem: Counted, start: Floats, control: Control) -> _Run:
     return second if _better(second, first) else first
 
 
-def _local(problem: Counted, start: Evaluation, control: Control, name: str) -> _Run:
+def _local(
+    problem: Counted,
+    start: Evaluation,
+    control: Control,
+    name: str,
+    known: _Known | None = None,
+) -> _Run:
     """Newton, then the boundary conditions; left as often as they fail."""
     current = start
     if not math.isfinite(current.value):
@@ -123,7 +149,9 @@ def _local(problem: Counted, start: Evaluation, control: Control, name: str) -> 
     budget = problem.evaluations + control.max_evaluations
     for _ in range(_DEPARTURES):
         left = max(1, budget - problem.evaluations)
-        result = newton(problem, current, tolerance=tolerance, max_evaluations=left)
+        result = newton(
+            problem, current, tolerance=tolerance, max_evaluations=left, give_up=known
+        )
         if not result.converged:
             return _Run(result.evaluation, False, result.predicted_decrease, name)
         current = snap(problem, result.evaluation, tolerance)
