@@ -43,7 +43,7 @@ class Evaluated:
         return match_arguments(self.call)
 
     def several(self, *options: str) -> list[tuple[Argument, Value]]:
-        """The data arguments, evaluated, of a function of any number of them; not the ``options``."""
+        """The data arguments of ``cbind`` and its like, evaluated; the ``options`` are left out."""
         return [
             (argument, self.evaluate(argument.value, str(place)))
             for place, argument in enumerate(self.call.arguments)

@@ -69,10 +69,12 @@ def interval_labels(
 
 def as_categories(codes: Numeric, labels: Sequence[str], ordered: bool) -> Categorical:
     """Interval numbers with their labels; equal labels become one level."""
-    levels = tuple(dict.fromkeys(labels))
-    table = np.array([levels.index(name) for name in labels] + [-1], dtype=np.int32)
+    place: dict[str, int] = {}
+    for name in labels:
+        place.setdefault(name, len(place))
+    table = np.array([place[name] for name in labels] + [-1], dtype=np.int32)
     places = np.where(np.isnan(codes.values), len(labels), codes.values - 1).astype(np.int64)
-    return Categorical(table[places], levels, ordered)
+    return Categorical(table[places], tuple(place), ordered)
 
 
 def break_labels(breaks: Floats, digits: int) -> list[str]:

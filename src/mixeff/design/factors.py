@@ -41,8 +41,11 @@ def factor(
     if len(set(chosen)) != len(chosen):
         raise FormulaError(f"the levels given in '{text}' contain one twice")
     names = _level_names(chosen, labels, text)
-    final = tuple(dict.fromkeys(names))
-    position = dict(zip(chosen, (final.index(name) for name in names), strict=True))
+    place: dict[str, int] = {}
+    for name in names:
+        place.setdefault(name, len(place))
+    final = tuple(place)
+    position = {level: place[name] for level, name in zip(chosen, names, strict=True)}
     table = np.array([position.get(level, -1) for level in source.levels] + [-1], dtype=np.int32)
     return Categorical(table[source.codes], final, source.ordered if ordered is None else ordered)
 
