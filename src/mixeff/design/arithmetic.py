@@ -25,8 +25,11 @@ def _divide_whole(a: Floats, b: Floats) -> Floats:
 
 
 def _power(a: Floats, b: Floats) -> Floats:
-    # R squares by multiplication, which rounds correctly; pow() need not
-    return np.where(b == 2, a * a, np.power(a, b))
+    # R squares by multiplication, which rounds correctly; pow() need not, and is slow
+    squared = b == 2
+    if squared.all():
+        return a * a
+    return np.where(squared, a * a, np.power(a, b))
 
 
 OPERATORS: dict[str, Callable[[Floats, Floats], Floats]] = {
