@@ -73,6 +73,8 @@ class BlockedSystem:
         self.n_columns = tuple(g.n_columns for g in products.groups)
         self.threads = threads
         self.layout = build_layout(products, plan_elimination(products))
+        # Room to pack the dense levels of a stage, 128 scalar ones or more at a time.
+        self.panel = np.empty((256, self.layout.A.shape[0]))
         self._free: list[Store] = []
         self._scratch: selected_inverse.Scratch | None = None
 
@@ -95,7 +97,7 @@ class BlockedSystem:
         store = self._free.pop() if self._free else Store.of(self.layout)
         try:
             with blas_threads(self.layout.A.shape[0], self.threads):
-                logdet = _factor(self.layout, store, matrices)
+                logdet = _factor(self.layout, store, matrices, self.panel)
         except (ConvergenceError, DesignError):
             self._free.append(store)
             raise
@@ -112,7 +114,7 @@ class BlockedSystem:
         self._free.append(store)
 
 
-def _factor(layout: Layout, store: Store, Lambda: tuple[Floats, ...]) -> float:
+def _factor(layout: Layout, store: Store, Lambda: tuple[Floats, ...], panel: Floats) -> float:
     """Eliminate the stages, factor the tail; log-determinant of the stages."""
     logdet = 0.0
     np.copyto(store.S, layout.A)
@@ -131,7 +133,7 @@ def _factor(layout: Layout, store: Store, Lambda: tuple[Floats, ...]) -> float:
                 stage.pointer, link.offset, link.ancestor, link.place, at.C, to.G, to.B
             )
         kernels.scatter_tail(
-            stage.pointer, stage.skip, stage.columns, layout.tail, at.C, store.S
+            stage.pointer, stage.skip, stage.columns, layout.tail, at.C, store.S, panel
         )
     tail = tuple(Lambda[i] for i in layout.tail_groups)
     bad = kernels.factor_tail(store.S, store.L, layout.starts, tail, store.scalars)

@@ -1,6 +1,6 @@
-"""Diagonal blocks of the inverse: traces for the gradient, conditional variances (ENGINE section 3).
+"""Diagonal blocks of the inverse: traces for the gradient, conditional variances.
 
-Q = Lambda M^-1 Lambda' in unscaled coordinates is found from the tail upwards: the dense tail by
+ENGINE section 3. Q = Lambda M^-1 Lambda' in unscaled coordinates is found from the tail upwards: the dense tail by
 inversion of its factor, every stage on the pattern of its rows B_l only.
 """
 
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solve_triangular
 
 from mixeff.factor import kernels
 from mixeff.factor.solves import inverse_if_sound, scale_tail_rows
@@ -71,9 +70,7 @@ def trace_blocks(factor: BlockedFactor, reml: bool) -> tuple[Floats, ...]:
     for s, (stage, at) in enumerate(zip(layout.stages, factor.store.stages, strict=True)):
         Lambda = factor.Lambda[stage.group]
         divide = inverse_if_sound(Lambda) is not None
-        found[stage.group] = kernels.stage_traces(
-            at.G, Lambda, at.T, at.R, scratch.K[s], divide
-        )
+        found[stage.group] = kernels.stage_traces(at.G, Lambda, at.T, at.R, scratch.K[s], divide)
     return tuple(found[i] for i in range(len(found)))
 
 
@@ -83,7 +80,7 @@ def tail_trace_directly(factor: BlockedFactor, a: int, size: int) -> Floats:
     cols = slice(int(layout.starts[a]), int(layout.starts[a + 1]))
     q = factor.tail_Lambda[a].shape[0]
     V = scale_tail_rows(factor, S[:size, cols], transpose=True)
-    V = solve_triangular(factor.store.L[:size, :size], V, lower=True, overwrite_b=True)
+    kernels.solve_tail(factor.store.L, V, False)
     V = V.reshape(size, -1, q)
     total = diagonal_blocks(S, cols, q).sum(axis=0)
     return np.asarray(total - np.einsum("kla,klb->ab", V, V, optimize=True))
@@ -103,8 +100,9 @@ def invert_stages(factor: BlockedFactor, size: int, scratch: Scratch) -> None:
         stage, at = layout.stages[s], store.stages[s]
         QB, K = scratch.QB[s], scratch.K[s]
         kernels.inverse_tail(
-            stage.pointer, stage.skip, drop, stage.columns, layout.tail, at.B, scratch.Q, QB
-        )
+            stage.pointer, stage.skip, drop, stage.columns, layout.tail, at.B, scratch.Q, QB,
+            factor.system.panel,
+        )  # fmt: skip
         for link in stage.links:
             kernels.inverse_stage(
                 stage.pointer, link.offset, drop, link.ancestor, link.place, at.B,

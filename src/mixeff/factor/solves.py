@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import lapack, solve_triangular
+from scipy.linalg import lapack
 
 from mixeff.factor import kernels
 
@@ -71,18 +71,16 @@ def _forward(factor: BlockedFactor, t: Floats) -> None:
             gathered,
         )  # fmt: skip
     tail = slice(factor.layout.tail, factor.layout.width - 1)
-    right = t[tail] - scale_tail_rows(factor, gathered[tail], transpose=True)
-    if right.size:
-        t[tail] = solve_triangular(factor.store.L[:-1, :-1], right, lower=True)
+    t[tail] -= scale_tail_rows(factor, gathered[tail], transpose=True)
+    kernels.solve_tail(factor.store.L, t[tail], False)
 
 
 def _backward(factor: BlockedFactor, t: Floats) -> Floats:
     """In place: the backward half; returns Lambda times the solution."""
     b = np.zeros_like(t)
     tail = slice(factor.layout.tail, factor.layout.width - 1)
-    if t[tail].size:
-        t[tail] = solve_triangular(factor.store.L[:-1, :-1], t[tail], lower=True, trans="T")
-        b[tail] = scale_tail_rows(factor, t[tail], transpose=False)
+    kernels.solve_tail(factor.store.L, t[tail], True)
+    b[tail] = scale_tail_rows(factor, t[tail], transpose=False)
     pairs = list(zip(factor.layout.stages, factor.store.stages, strict=True))
     for stage, at in reversed(pairs):
         kernels.backward(
@@ -144,9 +142,7 @@ def quadratic(factor: BlockedFactor, directions: Sequence[Floats]) -> Floats:
         c[at : at + size] = np.asarray(directions[i]).reshape(size, m)
     out = np.zeros_like(c)
     for stage in layout.stages:
-        kernels.multiply(
-            stage.G, stage.pointer, stage.columns, stage.B, stage.start, c, out
-        )
+        kernels.multiply(stage.G, stage.pointer, stage.columns, stage.B, stage.start, c, out)
     out[layout.tail :] += layout.A @ c[layout.tail :]
     total = c.T @ out
     t = _times_Lambda_transposed(factor, out)
@@ -167,7 +163,7 @@ def _times_Lambda_transposed(factor: BlockedFactor, M: Floats) -> Floats:
 
 def solve(factor: BlockedFactor, right: Floats) -> Floats:
     """Both halves, from the caller's order to global order and back."""
-    layout, system = factor.layout, factor.system
+    layout = factor.layout
     right = np.asarray(right, dtype=np.float64)
     given = right.reshape(right.shape[0], -1)
     t = np.zeros((layout.width, given.shape[1]))

@@ -168,7 +168,9 @@ def build_stage(
         Link(s + 1 + i, at, to, places(pointer, columns, later[i], to))
         for i, (at, to) in enumerate(chain)
     )
-    return Stage(plan.chain[s], position[plan.chain[s]], group.gram, pointer, columns, B, skip, links)
+    return Stage(
+        plan.chain[s], position[plan.chain[s]], group.gram, pointer, columns, B, skip, links
+    )
 
 
 def single_ancestor(pair: PairProducts, n_levels: int) -> Codes:

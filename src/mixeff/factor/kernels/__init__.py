@@ -1,30 +1,38 @@
-"""The hot loops under clean names."""
+"""The hot loops under clean names: compiled from the C++ here, NumPy twins in ``twins.py``."""
 
 from __future__ import annotations
 
-from mixeff.factor.kernels.twins import (
-    backward,
-    eliminate,
-    factor_tail,
-    fixed_gram,
-    forward,
-    inverse_stage,
-    inverse_tail,
-    invert_tail,
-    level_gram,
-    level_order,
-    level_quadratic,
-    multiply,
-    pair_gram,
-    residual_scores,
-    scale_inverse,
-    scatter_stage,
-    scatter_tail,
-    stage_inverse,
-    stage_off_inverse,
-    stage_traces,
-    tail_traces,
-)
+try:
+    from mixeff.factor.kernels._compiled import (
+        backward,
+        eliminate,
+        factor_tail,
+        fixed_gram,
+        forward,
+        inverse_stage,
+        inverse_tail,
+        invert_tail,
+        level_gram,
+        level_order,
+        level_quadratic,
+        multiply,
+        pair_gram,
+        residual_scores,
+        scale_inverse,
+        scatter_stage,
+        scatter_tail,
+        solve_tail,
+        stage_inverse,
+        stage_off_inverse,
+        stage_traces,
+        tail_traces,
+    )
+except ImportError as error:
+    raise ImportError(
+        "mixeff's compiled kernels are missing or do not load. Install the package with "
+        "`pip install .` in the project's folder (a C++17 compiler is needed), or install a wheel. "
+        f"The loader said: {error}"
+    ) from error
 
 __all__ = [
     "backward",
@@ -44,6 +52,7 @@ __all__ = [
     "scale_inverse",
     "scatter_stage",
     "scatter_tail",
+    "solve_tail",
     "stage_inverse",
     "stage_off_inverse",
     "stage_traces",

@@ -1,1 +1,215 @@
-// placeholder
+// The selected inverse of one stage on the pattern of its rows (ENGINE section 3).
+
+#include <algorithm>
+
+#include "blas.hpp"
+#include "kernels.hpp"
+#include "small.hpp"
+
+namespace mixeff {
+
+namespace {
+
+// QB = Q B for one level: each entry of Q below the diagonal is read once and used twice.
+template <int Q>
+inline void gather_level(const double *B, const int32_t *at, int64_t m, const double *inverse,
+                         int64_t width, double *QB, int64_t size) {
+    const int64_t q = Q ? Q : size;
+    for (int64_t i = 0; i < m; ++i) {
+        const double *row = inverse + int64_t(at[i]) * width;
+        const double *bi = B + i * q;
+        double *oi = QB + i * q;
+        const double diagonal = row[at[i]];
+        for (int64_t k = 0; k < q; ++k) oi[k] = diagonal * bi[k];
+        for (int64_t j = 0; j < i; ++j) {
+            const double v = row[at[j]];
+            for (int64_t k = 0; k < q; ++k) {
+                oi[k] += v * B[j * q + k];
+                QB[j * q + k] += v * bi[k];
+            }
+        }
+    }
+}
+
+}  // namespace
+
+void inverse_tail(Longs pointer, int64_t skip, int64_t drop, Codes columns, int64_t tail, Mat B,
+                  Mat Q, MatOut QB, MatOut panel) {
+    const int64_t n_levels = int64_t(pointer.shape(0)) - 1, q = int64_t(B.shape(1));
+    const int64_t width = int64_t(Q.shape(0)), size = width - drop;
+    // The panel holds the packed columns in its first half and the products in its second.
+    const int64_t room = int64_t(panel.shape(0)) / 2;
+    const int64_t *ptr = pointer.data();
+    const int32_t *col = columns.data();
+    const double *base = Q.data() - tail * width - tail;
+    double *result = panel.data() + room * width;
+    std::vector<int64_t> packed;
+    auto flush = [&] {
+        if (packed.empty()) return;
+        char no = 'N';
+        int n = int(size), k = int(int64_t(packed.size()) * q), ld = int(width);
+        double one = 1.0, zero = 0.0;
+        blas().dgemm(&no, &no, &n, &k, &n, &one, const_cast<double *>(Q.data()), &ld, panel.data(),
+                     &ld, &zero, result, &ld);
+        for (size_t s = 0; s < packed.size(); ++s) {
+            const int64_t l = packed[s], first = ptr[l] + skip, last = ptr[l + 1] - drop;
+            const double *p = result + int64_t(s) * q * width;
+            for (int64_t row = first; row < last; ++row)
+                for (int64_t k2 = 0; k2 < q; ++k2)
+                    QB.data()[row * q + k2] = p[k2 * width + col[row] - tail];
+        }
+        packed.clear();
+    };
+    with_size(q, [&](auto fixed) {
+        constexpr int F = decltype(fixed)::value;
+        for (int64_t l = 0; l < n_levels; ++l) {
+            const int64_t first = ptr[l] + skip, last = ptr[l + 1] - drop;
+            std::fill(QB.data() + ptr[l] * q, QB.data() + first * q, 0.0);
+            std::fill(QB.data() + last * q, QB.data() + ptr[l + 1] * q, 0.0);
+            const double *b = B.data() + first * q;
+            if (4 * (last - first) <= size || room < q) {
+                gather_level<F>(b, col + first, last - first, base, width, QB.data() + first * q,
+                                q);
+                continue;
+            }
+            if (int64_t(packed.size() + 1) * q > room) flush();
+            double *p = panel.data() + int64_t(packed.size()) * q * width;
+            std::fill(p, p + q * width, 0.0);
+            for (int64_t i = 0; i < last - first; ++i)
+                for (int64_t k = 0; k < q; ++k) p[k * width + col[first + i] - tail] = b[i * q + k];
+            packed.push_back(l);
+        }
+    });
+    flush();
+}
+
+void inverse_stage(Longs pointer, int64_t offset, int64_t drop, Codes ancestor, Codes place, Mat B,
+                   Cube diagonal, Mat off, MatOut QB) {
+    const int64_t n_levels = int64_t(ancestor.shape(0)), q = int64_t(B.shape(1));
+    const int64_t k = int64_t(diagonal.shape(1));
+    const int64_t *ptr = pointer.data();
+    const int32_t *to = place.data();
+    for (int64_t l = 0; l < n_levels; ++l) {
+        const int64_t first = ptr[l] + offset;
+        const double *own = B.data() + first * q;
+        double *own_out = QB.data() + first * q;
+        const double *d = diagonal.data() + ancestor.data()[l] * k * k;
+        for (int64_t a = 0; a < k; ++a)
+            for (int64_t b = 0; b < k; ++b)
+                for (int64_t j = 0; j < q; ++j) own_out[a * q + j] += d[a * k + b] * own[b * q + j];
+        for (int64_t row = first + k; row < ptr[l + 1] - drop; ++row) {
+            const double *part = off.data() + int64_t(to[row]) * k;
+            const double *b = B.data() + row * q;
+            double *out = QB.data() + row * q;
+            for (int64_t a = 0; a < k; ++a)
+                for (int64_t j = 0; j < q; ++j) {
+                    out[j] += part[a] * own[a * q + j];
+                    own_out[a * q + j] += part[a] * b[j];
+                }
+        }
+    }
+}
+
+void level_quadratic(Longs pointer, Mat B, Mat QB, CubeOut K) {
+    const int64_t n_levels = int64_t(pointer.shape(0)) - 1, size = int64_t(B.shape(1));
+    const int64_t *ptr = pointer.data();
+    with_size(size, [&](auto fixed) {
+        constexpr int F = decltype(fixed)::value;
+        const int64_t q = F ? F : size;
+        for (int64_t l = 0; l < n_levels; ++l) {
+            double *out = K.data() + l * q * q;
+            std::fill(out, out + q * q, 0.0);
+            for (int64_t row = ptr[l]; row < ptr[l + 1]; ++row) {
+                const double *b = B.data() + row * q, *c = QB.data() + row * q;
+                for (int64_t a = 0; a < q; ++a)
+                    for (int64_t j = 0; j < q; ++j) out[a * q + j] += b[a] * c[j];
+            }
+        }
+    });
+}
+
+Array stage_traces(Cube G, Mat Lambda, Cube T, Cube R, Cube K, bool divide) {
+    const int64_t n_levels = int64_t(G.shape(0)), size = int64_t(G.shape(1));
+    double *H;
+    auto out = owned<double>({size_t(size), size_t(size)}, H);
+    nb::gil_scoped_release free;
+    with_size(size, [&](auto fixed) {
+        constexpr int S = decltype(fixed)::value;
+        const int64_t q = S ? S : size;
+        std::vector<double> space(size_t(6 * q * q), 0.0);
+        double *inverse = space.data(), *X = inverse + q * q, *F = X + q * q, *W = F + q * q;
+        double *V = W + q * q, *total = V + q * q;
+        if (divide) {
+            for (int64_t i = 0; i < q; ++i) inverse[i * q + i] = 1.0;
+            for (int64_t j = 0; j < q; ++j) solve_lower<S>(Lambda.data(), inverse + j, q, q);
+        }
+        for (int64_t l = 0; l < n_levels; ++l) {
+            const double *g = G.data() + l * q * q, *r = R.data() + l * q * q;
+            const double *t = T.data() + l * q * q, *k = K.data() + l * q * q;
+            if (divide) {
+                // F' = R T^-1 Lambda^-1
+                std::copy(inverse, inverse + q * q, X);
+                for (int64_t j = 0; j < q; ++j) solve_lower<S>(t, X + j, q, q);
+                product<S>(r, X, W, q);
+                for (int64_t i = 0; i < q; ++i)
+                    for (int64_t j = 0; j < q; ++j) F[i * q + j] = W[j * q + i];
+            } else {
+                // F = I - G R R'
+                product<S>(g, r, X, q);
+                product_transposed<S>(X, r, F, q);
+                for (int64_t i = 0; i < q; ++i)
+                    for (int64_t j = 0; j < q; ++j) F[i * q + j] = (i == j) - F[i * q + j];
+            }
+            product<S>(F, g, W, q);
+            product<S>(F, k, V, q);
+            product_transposed<S>(V, F, X, q);
+            for (int64_t i = 0; i < q * q; ++i) total[i] += W[i] - X[i];
+        }
+        for (int64_t i = 0; i < q; ++i)
+            for (int64_t j = 0; j < q; ++j) H[i * q + j] = (total[i * q + j] + total[j * q + i]) / 2;
+    });
+    return out;
+}
+
+void stage_inverse(Cube R, Cube K, CubeOut diagonal) {
+    const int64_t n_levels = int64_t(R.shape(0)), size = int64_t(R.shape(1));
+    with_size(size, [&](auto fixed) {
+        constexpr int S = decltype(fixed)::value;
+        const int64_t q = S ? S : size;
+        std::vector<double> space(size_t(2 * q * q));
+        double *omega = space.data(), *W = omega + q * q;
+        for (int64_t l = 0; l < n_levels; ++l) {
+            const double *r = R.data() + l * q * q;
+            double *d = diagonal.data() + l * q * q;
+            product_transposed<S>(r, r, omega, q);
+            product<S>(omega, K.data() + l * q * q, W, q);
+            product<S>(W, omega, d, q);
+            for (int64_t i = 0; i < q * q; ++i) d[i] += omega[i];
+        }
+    });
+}
+
+void stage_off_inverse(Longs pointer, Cube R, MatOut QB) {
+    const int64_t n_levels = int64_t(R.shape(0)), size = int64_t(R.shape(1));
+    const int64_t *ptr = pointer.data();
+    with_size(size, [&](auto fixed) {
+        constexpr int S = decltype(fixed)::value;
+        const int64_t q = S ? S : size;
+        std::vector<double> space(size_t(q * q + q));
+        double *omega = space.data(), *w = omega + q * q;
+        for (int64_t l = 0; l < n_levels; ++l) {
+            const double *r = R.data() + l * q * q;
+            product_transposed<S>(r, r, omega, q);
+            for (int64_t row = ptr[l]; row < ptr[l + 1]; ++row) {
+                double *x = QB.data() + row * q;
+                for (int64_t j = 0; j < q; ++j) {
+                    w[j] = 0.0;
+                    for (int64_t k = 0; k < q; ++k) w[j] -= x[k] * omega[k * q + j];
+                }
+                std::copy(w, w + q, x);
+            }
+        }
+    });
+}
+
+}  // namespace mixeff

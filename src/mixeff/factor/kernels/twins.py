@@ -114,9 +114,12 @@ def eliminate(
 
 
 def scatter_tail(
-    pointer: Longs, skip: int, columns: Codes, tail: int, C: Floats, S: Floats
+    pointer: Longs, skip: int, columns: Codes, tail: int, C: Floats, S: Floats, panel: Floats
 ) -> None:
-    """S -= C_l C_l' over the tail rows of every level; the first ``skip`` rows are later stages."""
+    """S -= C_l C_l' over the tail rows of every level; the first ``skip`` rows are later stages.
+
+    ``panel`` (k, T) is room to pack dense levels into; its contents mean nothing.
+    """
     for level in range(pointer.size - 1):
         rows = slice(pointer[level] + skip, pointer[level + 1])
         at = columns[rows] - tail
@@ -189,6 +192,13 @@ def factor_tail(
     return 0
 
 
+def solve_tail(L: Floats, right: Floats, transpose: bool) -> None:
+    """In place right <- L^-1 right (or L^-T right) with the leading part of L."""
+    if right.size:
+        part = L[: right.shape[0], : right.shape[0]]
+        right[...] = solve_triangular(part, right, lower=True, trans="T" if transpose else "N")
+
+
 def invert_tail(L: Floats, size: int, Q: Floats) -> None:
     """Q[:size, :size] = inverse of the leading part of L L', both triangles."""
     if size:
@@ -198,7 +208,7 @@ def invert_tail(L: Floats, size: int, Q: Floats) -> None:
 
 def tail_traces(
     S: Floats, Q: Floats, size: int, starts: Longs, Lambdas: tuple[Floats, ...]
-) -> tuple[Floats, ...]:
+) -> list[Floats]:
     """(H Lambda)_i, the sum over levels of the diagonal blocks of S Lt Q; Q = M^-1."""
     transposed = tuple(L.T for L in Lambdas)
     product = S[:size, :size] @ times_Lambda(Q[:size, :size], starts, transposed).T
@@ -207,7 +217,7 @@ def tail_traces(
         q = L.shape[0]
         block = product[cols, cols].reshape(-1, q, (cols.stop - cols.start) // q, q)
         found.append(np.einsum("lalb->ab", block))
-    return tuple(found)
+    return found
 
 
 def scale_inverse(Q: Floats, size: int, starts: Longs, Lambdas: tuple[Floats, ...]) -> None:
@@ -222,7 +232,7 @@ def scale_inverse(Q: Floats, size: int, starts: Longs, Lambdas: tuple[Floats, ..
 
 def inverse_tail(
     pointer: Longs, skip: int, drop: int, columns: Codes, tail: int, B: Floats, Q: Floats,
-    QB: Floats,
+    QB: Floats, panel: Floats,
 ) -> None:  # fmt: skip
     """QB_l = Q B_l over the tail rows of every level, less the last ``drop``; the rest is 0."""
     QB[...] = 0.0

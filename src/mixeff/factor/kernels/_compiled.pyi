@@ -1,0 +1,215 @@
+"""Signatures of the compiled kernels; what each computes stands at its twin in twins.py."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Codes = NDArray[np.int32]
+Longs = NDArray[np.int64]
+
+def level_order(
+    codes: Codes,
+    n_levels: int,
+    within: Longs | None,
+    /,
+) -> tuple[Longs, Longs]: ...
+def level_gram(
+    pointer: Longs,
+    order: Longs,
+    values: Floats,
+    shift: Floats,
+    scale: Floats,
+    X: Floats,
+    X_shift: Floats,
+    X_scale: Floats,
+    y: Floats,
+    y_shift: Floats,
+    y_scale: Floats,
+    root: Floats,
+    threads: int,
+    /,
+) -> tuple[Floats, Floats]: ...
+def pair_gram(
+    pointer: Longs,
+    order: Longs,
+    codes: Codes,
+    values: Floats,
+    shift: Floats,
+    scale: Floats,
+    other: Floats,
+    other_shift: Floats,
+    other_scale: Floats,
+    root: Floats,
+    threads: int,
+    /,
+) -> tuple[Longs, Codes, Floats]: ...
+def fixed_gram(
+    X: Floats,
+    X_shift: Floats,
+    X_scale: Floats,
+    y: Floats,
+    y_shift: Floats,
+    y_scale: Floats,
+    root: Floats,
+    threads: int,
+    /,
+) -> Floats: ...
+def eliminate(
+    G: Floats,
+    pointer: Longs,
+    B: Floats,
+    Lambda: Floats,
+    T: Floats,
+    R: Floats,
+    C: Floats,
+    /,
+) -> float: ...
+def scatter_tail(
+    pointer: Longs,
+    skip: int,
+    columns: Codes,
+    tail: int,
+    C: Floats,
+    S: Floats,
+    panel: Floats,
+    /,
+) -> None: ...
+def scatter_stage(
+    pointer: Longs,
+    offset: int,
+    ancestor: Codes,
+    place: Codes,
+    C: Floats,
+    G: Floats,
+    B: Floats,
+    /,
+) -> None: ...
+def factor_tail(
+    S: Floats,
+    L: Floats,
+    starts: Longs,
+    Lambdas: tuple[Floats, ...],
+    out: Floats,
+    /,
+) -> int: ...
+def solve_tail(
+    L: Floats,
+    right: Floats,
+    transpose: bool,
+    /,
+) -> None: ...
+def invert_tail(
+    L: Floats,
+    size: int,
+    Q: Floats,
+    /,
+) -> None: ...
+def tail_traces(
+    S: Floats,
+    Q: Floats,
+    size: int,
+    starts: Longs,
+    Lambdas: tuple[Floats, ...],
+    /,
+) -> list[Floats]: ...
+def scale_inverse(
+    Q: Floats,
+    size: int,
+    starts: Longs,
+    Lambdas: tuple[Floats, ...],
+    /,
+) -> None: ...
+def inverse_tail(
+    pointer: Longs,
+    skip: int,
+    drop: int,
+    columns: Codes,
+    tail: int,
+    B: Floats,
+    Q: Floats,
+    QB: Floats,
+    panel: Floats,
+    /,
+) -> None: ...
+def inverse_stage(
+    pointer: Longs,
+    offset: int,
+    drop: int,
+    ancestor: Codes,
+    place: Codes,
+    B: Floats,
+    diagonal: Floats,
+    off: Floats,
+    QB: Floats,
+    /,
+) -> None: ...
+def level_quadratic(
+    pointer: Longs,
+    B: Floats,
+    QB: Floats,
+    K: Floats,
+    /,
+) -> None: ...
+def stage_traces(
+    G: Floats,
+    Lambda: Floats,
+    T: Floats,
+    R: Floats,
+    K: Floats,
+    divide: bool,
+    /,
+) -> Floats: ...
+def stage_inverse(
+    R: Floats,
+    K: Floats,
+    diagonal: Floats,
+    /,
+) -> None: ...
+def stage_off_inverse(
+    pointer: Longs,
+    R: Floats,
+    QB: Floats,
+    /,
+) -> None: ...
+def multiply(
+    G: Floats,
+    pointer: Longs,
+    columns: Codes,
+    B: Floats,
+    start: int,
+    c: Floats,
+    out: Floats,
+    /,
+) -> None: ...
+def forward(
+    T: Floats,
+    Lambda: Floats,
+    pointer: Longs,
+    columns: Codes,
+    C: Floats,
+    start: int,
+    t: Floats,
+    gathered: Floats,
+    /,
+) -> None: ...
+def backward(
+    T: Floats,
+    Lambda: Floats,
+    pointer: Longs,
+    columns: Codes,
+    C: Floats,
+    start: int,
+    t: Floats,
+    b: Floats,
+    /,
+) -> None: ...
+def residual_scores(
+    G: Floats,
+    pointer: Longs,
+    columns: Codes,
+    B: Floats,
+    start: int,
+    b: Floats,
+    z: Floats,
+    /,
+) -> None: ...

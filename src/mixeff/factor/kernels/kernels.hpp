@@ -1,0 +1,54 @@
+// Declarations of every kernel; what each computes stands at its NumPy twin (twins.py).
+#pragma once
+
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/vector.h>
+
+#include <optional>
+#include <vector>
+
+#include "arrays.hpp"
+
+namespace mixeff {
+
+using Mats = std::vector<Mat>;
+using Array = nb::ndarray<nb::numpy, double>;
+
+nb::tuple level_order(Codes codes, int64_t n_levels, std::optional<Longs> within);
+nb::tuple level_gram(Longs pointer, Longs order, Mat values, Vec shift, Vec scale, Mat X,
+                     Vec X_shift, Vec X_scale, Mat y, Vec y_shift, Vec y_scale, Vec root,
+                     int threads);
+nb::tuple pair_gram(Longs pointer, Longs order, Codes codes, Mat values, Vec shift, Vec scale,
+                    Mat other, Vec other_shift, Vec other_scale, Vec root, int threads);
+Array fixed_gram(Mat X, Vec X_shift, Vec X_scale, Mat y, Vec y_shift, Vec y_scale, Vec root,
+                 int threads);
+
+double eliminate(Cube G, Longs pointer, Mat B, Mat Lambda, CubeOut T, CubeOut R, MatOut C);
+void scatter_tail(Longs pointer, int64_t skip, Codes columns, int64_t tail, Mat C, MatOut S,
+                  MatOut panel);
+void scatter_stage(Longs pointer, int64_t offset, Codes ancestor, Codes place, Mat C, CubeOut G,
+                   MatOut B);
+
+int64_t factor_tail(MatOut S, MatOut L, Longs starts, Mats Lambdas, VecOut out);
+void solve_tail(Mat L, MatOut right, bool transpose);
+void invert_tail(Mat L, int64_t size, MatOut Q);
+nb::list tail_traces(Mat S, Mat Q, int64_t size, Longs starts, Mats Lambdas);
+void scale_inverse(MatOut Q, int64_t size, Longs starts, Mats Lambdas);
+
+void inverse_tail(Longs pointer, int64_t skip, int64_t drop, Codes columns, int64_t tail, Mat B,
+                  Mat Q, MatOut QB, MatOut panel);
+void inverse_stage(Longs pointer, int64_t offset, int64_t drop, Codes ancestor, Codes place, Mat B,
+                   Cube diagonal, Mat off, MatOut QB);
+void level_quadratic(Longs pointer, Mat B, Mat QB, CubeOut K);
+Array stage_traces(Cube G, Mat Lambda, Cube T, Cube R, Cube K, bool divide);
+void stage_inverse(Cube R, Cube K, CubeOut diagonal);
+void stage_off_inverse(Longs pointer, Cube R, MatOut QB);
+
+void multiply(Cube G, Longs pointer, Codes columns, Mat B, int64_t start, Mat c, MatOut out);
+void forward(Cube T, Mat Lambda, Longs pointer, Codes columns, Mat C, int64_t start, MatOut t,
+             MatOut gathered);
+void backward(Cube T, Mat Lambda, Longs pointer, Codes columns, Mat C, int64_t start, MatOut t,
+              MatOut b);
+void residual_scores(Cube G, Longs pointer, Codes columns, Mat B, int64_t start, Mat b, MatOut z);
+
+}  // namespace mixeff
