@@ -78,10 +78,14 @@ def _no_factor(key: str, factors: Sequence[str], used: Sequence[str]) -> str:
             f"contrasts given for {key!r}, which is numeric; write factor({key}) in the formula "
             "if it is meant as a factor."
         )
-    near = get_close_matches(key, factors, n=1)
+    near = [name for name in factors if name.lower() == key.lower()]
+    near = near or get_close_matches(key, factors, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else "."
     listed = f" Its factors: {', '.join(factors)}." if factors else " It has no factors."
-    return f"contrasts given for {key!r}, which is no factor in the fixed part of the model{hint}{listed}"
+    return (
+        f"contrasts given for {key!r}, which is no factor in the fixed part of the model"
+        f"{hint}{listed}"
+    )
 
 
 def _make_contrast(label: str, wanted: Any, value: Categorical) -> Contrast:

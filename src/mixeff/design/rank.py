@@ -83,6 +83,8 @@ def _clearly_full_rank(gram: Floats, norms: Floats) -> bool:
     """True if every Cholesky pivot of the normalized Gram matrix is far from zero."""
     if not norms.all():
         return False
+    if norms.size == 1:
+        return True
     try:
         L = np.linalg.cholesky(gram / np.outer(norms, norms))
     except np.linalg.LinAlgError:

@@ -142,14 +142,12 @@ class DesignState:
         if len(self.kept) < X.shape[1]:
             X = np.ascontiguousarray(X[:, self.kept])
         total = self._offset(columns, n_rows, offset)
-        complete = ~np.isnan(X).any(axis=1)
+        complete: NDArray[np.bool_] = np.logical_not(np.isnan(X).any(axis=1))
         if total is not None:
-            complete &= ~np.isnan(total)
+            complete = complete & ~np.isnan(total)
         return X, total, complete
 
-    def _offset(
-        self, columns: dict[str, Column], n_rows: int, given: Any
-    ) -> Floats | None:
+    def _offset(self, columns: dict[str, Column], n_rows: int, given: Any) -> Floats | None:
         """The sum of all offsets over new data."""
         if self.offset_array and given is None:
             raise PredictionError(
@@ -205,9 +203,7 @@ class DesignState:
         return match_levels(codes, levels, state.levels)[0]
 
 
-def _read(
-    frame: Frame, variables: Iterable[Variable]
-) -> tuple[dict[str, Column], int]:
+def _read(frame: Frame, variables: Iterable[Variable]) -> tuple[dict[str, Column], int]:
     """The columns some variables need, and the number of rows."""
     names = columns_used((variable.expression for variable in variables), frame)
     columns = frame.read(names)

@@ -20,6 +20,10 @@ from mixeff.frames.missing import Mask, first_rows, infinite_error
 from mixeff.frames.notices import notify
 
 _LEVELS_SHOWN = 12
+_RESERVED = frozenset(
+    {"if", "else", "repeat", "while", "function", "for", "next", "break", "in"}
+    | {"TRUE", "FALSE", "NULL", "Inf", "NaN", "NA"}
+)
 NO_STATE = TransformState()
 
 
@@ -48,6 +52,11 @@ class Variable:
 
 def label_of(expression: Expression) -> str:
     """R's name of a variable."""
+    if isinstance(expression, Name):
+        name = expression.name
+        # The everyday name needs no look at R's rules for backticks.
+        if name.isascii() and name.isalnum() and name[0].isalpha() and name not in _RESERVED:
+            return name
     return deparse(expression)
 
 
@@ -137,9 +146,10 @@ def take_rows(value: Value, mask: Mask | None) -> Value:
 
 def check_finite(label: str, expression: Expression, value: Value) -> None:
     """Refuse infinities, naming the column or the expression that made them."""
-    if isinstance(value, Numeric) and not np.isfinite(value.values.sum()):
-        if np.isinf(value.values).any():
-            raise infinite_error(label, value.values, not isinstance(expression, Name))
+    if isinstance(value, Categorical) or np.isfinite(value.values.sum()):
+        return
+    if np.isinf(value.values).any():
+        raise infinite_error(label, value.values, not isinstance(expression, Name))
 
 
 def as_variable(
@@ -193,9 +203,7 @@ def apply_variable(variable: Variable, columns: Mapping[str, Column], n_rows: in
     codes, unseen = match_levels(value.codes, value.levels, variable.levels)
     if unseen:
         raise PredictionError(_unseen_message(variable, unseen))
-    return Categorical(
-        np.maximum(codes, -1), variable.levels, variable.ordered, variable.logical
-    )
+    return Categorical(np.maximum(codes, -1), variable.levels, variable.ordered, variable.logical)
 
 
 def evaluate_again(variable: Variable, columns: Mapping[str, Column], n_rows: int) -> Value:

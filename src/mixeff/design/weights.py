@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixeff.design.values import Categorical, Numeric, Value
+from mixeff.design.variables import label_of
 from mixeff.errors import DataError, DataWarning
 from mixeff.formula.syntax import parse_expression
 from mixeff.formula.tree import Expression, Name
@@ -27,6 +28,11 @@ class RowArgument:
     name: str
     expression: Expression | None
     values: Floats | None
+
+    @property
+    def label(self) -> str:
+        """What messages and tables of values call it."""
+        return f"({self.name})" if self.expression is None else label_of(self.expression)
 
 
 def row_argument(name: str, given: Any, frame: Frame) -> RowArgument | None:
@@ -110,4 +116,4 @@ def check_weights(weights: Floats, rows: NDArray[np.int64]) -> Mask | None:
         "carry no information and are left out of the fit and of the number of observations.",
         DataWarning,
     )
-    return ~zero
+    return weights > 0

@@ -180,7 +180,8 @@ def interaction(factors: Sequence[tuple[Codes, Levels]]) -> tuple[Codes, Levels]
 
     Examples
     --------
-    >>> b, a = (np.array([0, 1, 0], np.int32), ("x", "y")), (np.array([1, 1, 0], np.int32), ("1", "2"))
+    >>> b = np.array([0, 1, 0], np.int32), ("x", "y")
+    >>> a = np.array([1, 1, 0], np.int32), ("1", "2")
     >>> interaction([b, a])
     (array([1, 2, 0], dtype=int32), ('x:1', 'x:2', 'y:2'))
     """

@@ -128,9 +128,7 @@ def _nothing_left(masks: Mapping[str, Mask], n_rows: int) -> str:
 
 def infinite_error(name: str, values: NDArray[np.float64], expression: bool) -> DataError:
     """The error for infinities in a numeric variable; ``expression``: made by a transformation."""
-    bad = np.isinf(values)
-    if bad.ndim > 1:
-        bad = bad.any(axis=1)
+    bad: Mask = np.asarray(np.isinf(values.reshape(values.shape[0], -1)).any(axis=1))
     count = int(bad.sum())
     where = first_rows(bad)
     what = f"{name} is infinite" if expression else f"column {name!r} is infinite"
