@@ -23,9 +23,9 @@ from mixeff.formula.tree import (
 )
 
 BARS = ("|", "||")
-_GROUPING = frozenset(
-    {FunctionKind.FACTOR, FunctionKind.ELEMENTWISE, FunctionKind.IDENTITY}
-)
+#: One bar may stand for so many grouping factors.
+MAX_GROUPS = 64
+_GROUPING = frozenset({FunctionKind.FACTOR, FunctionKind.ELEMENTWISE, FunctionKind.IDENTITY})
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +88,13 @@ def split_bars(rhs: Expression, text: str) -> Split:
     """
     kept: list[tuple[str, Expression]] = []
     bars: list[Binary] = []
-    for sign, part in summands(rhs):
-        if not contains_bar(part):
-            kept.append((sign, part))
+    for sign, written in summands(rhs):
+        if not contains_bar(written):
+            kept.append((sign, written))
             continue
+        part = written
+        while isinstance(part, Unary) and part.operator == "+":
+            part = part.operand
         inner = strip(part)
         if sign == "-":
             raise formula_error(
@@ -211,9 +214,7 @@ def _effects(bar: Binary, text: str, columns: tuple[str, ...]) -> LinearPart:
             text,
             bar.left.position,
         )
-    if expanded.offsets or any(
-        is_offset(v) for t in expanded.part.terms for v in t.variables
-    ):
+    if expanded.offsets or any(is_offset(v) for t in expanded.part.terms for v in t.variables):
         raise formula_error(
             "An offset belongs to the fixed part, outside the bars.",
             text,
@@ -235,9 +236,7 @@ def _pieces(effects: LinearPart, position: int) -> list[tuple[Expression, Linear
     if effects.intercept:
         pieces.append((Number(1.0, "1", position), LinearPart(True, ())))
     for term in effects.terms:
-        written = Binary(
-            "+", Number(0.0, "0", position), term_expression(term), position
-        )
+        written = Binary("+", Number(0.0, "0", position), term_expression(term), position)
         pieces.append((written, LinearPart(False, (term,))))
     return pieces
 
@@ -267,14 +266,19 @@ def _expand_group(node: Expression, text: str) -> list[Expression]:
     if isinstance(node, Binary) and node.operator in ("+", "*", "/", ":", "%in%"):
         left = _expand_group(node.left, text)
         right = _expand_group(node.right, text)
+        if len(left) * len(right) > MAX_GROUPS:
+            raise formula_error(
+                f"This bar stands for more than {MAX_GROUPS} grouping factors; write only those "
+                "you need.",
+                text,
+                node.position,
+            )
         return _combine(node, left, right)
     _check_group(node, text)
     return [node]
 
 
-def _combine(
-    node: Binary, left: list[Expression], right: list[Expression]
-) -> list[Expression]:
+def _combine(node: Binary, left: list[Expression], right: list[Expression]) -> list[Expression]:
     at = node.position
     if node.operator == "+":
         return left + right

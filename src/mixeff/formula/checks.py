@@ -69,16 +69,12 @@ def _check_call(call: Call, outer: Call | None, text: str) -> None:
             text, call.position, len(name),
         )  # fmt: skip
     if name not in FUNCTIONS:
-        raise formula_error(
-            unknown_function_message(name), text, call.position, len(name)
-        )
+        raise formula_error(unknown_function_message(name), text, call.position, len(name))
     match_arguments(call, text)
     kind = FUNCTIONS[name].kind
     if kind is FunctionKind.VALUE and outer is None:
         message = f"`{name}()` can only be the value of an argument, `bs(x, knots = c(2, 5))`; "
-        raise formula_error(
-            message + "join terms with `+`.", text, call.position, len(name)
-        )
+        raise formula_error(message + "join terms with `+`.", text, call.position, len(name))
     if kind is FunctionKind.OFFSET and outer is not None:
         raise formula_error(
             f"`offset()` must stand alone in the sum, not inside `{outer.function}()`.",
@@ -102,12 +98,18 @@ def _check_logical(node: Binary, outer: Call, text: str) -> None:
 
 
 def check_terms(expressions: list[Expression], text: str) -> None:
-    """No ``cbind()`` among the terms on the right."""
+    """Every term on the right uses a column, and none is ``cbind()``."""
     for node in expressions:
-        if (
-            isinstance(node, Call)
-            and FUNCTIONS[node.function].kind is FunctionKind.BIND
-        ):
+        if not variables_of(node):
+            hint = (
+                "; to compare write `==`"
+                if isinstance(node, Call) and any(a.name is not None for a in node.arguments)
+                else ""
+            )
+            raise formula_error(
+                f"The term `{deparse(node)}` names no column{hint}.", text, node.position
+            )
+        if isinstance(node, Call) and FUNCTIONS[node.function].kind is FunctionKind.BIND:
             raise formula_error(
                 "`cbind()` can only be the response, on the left of `~`.",
                 text,
@@ -125,9 +127,7 @@ def check_response(response: Expression, text: str) -> None:
         A dot, a bar, no column at all, or a function that gives no response.
     """
     if contains_bar(response):
-        raise formula_error(
-            "Random terms stand on the right of `~`.", text, response.position
-        )
+        raise formula_error("Random terms stand on the right of `~`.", text, response.position)
     names = variables_of(response)
     if "." in names:
         raise formula_error(

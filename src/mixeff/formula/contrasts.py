@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -96,9 +97,7 @@ def canonical_kind(kind: str) -> str:
         choices = dict.fromkeys(_CANONICAL.values())
         close = nearest(kind, _CANONICAL, 1)
         hint = f" Did you mean `{close[0]}`?" if close else ""
-        raise OptionError(
-            f"There are no contrasts `{kind}`.{hint} Known are {either(choices)}."
-        )
+        raise OptionError(f"There are no contrasts `{kind}`.{hint} Known are {either(choices)}.")
     return found
 
 
@@ -122,9 +121,7 @@ def _named(kind: str, levels: tuple[str, ...], option: Any) -> Contrast:
 def _need_two(levels: tuple[str, ...]) -> None:
     if len(levels) < 2:
         which = f"only the level `{levels[0]}`" if levels else "no level"
-        raise DesignError(
-            f"A factor with {which} has no contrasts; leave it out of the formula."
-        )
+        raise DesignError(f"A factor with {which} has no contrasts; leave it out of the formula.")
 
 
 def _base(option: Any, levels: tuple[str, ...]) -> int:
@@ -132,21 +129,13 @@ def _base(option: Any, levels: tuple[str, ...]) -> int:
     if str(option) in levels:
         return levels.index(str(option))
     close = nearest(str(option), levels, 1)
-    hint = (
-        f" Did you mean `{close[0]}`?"
-        if close
-        else f" Its levels are {either(levels[:20])}."
-    )
-    raise OptionError(
-        f"The factor has no level `{option}` to be the base of contrasts.{hint}"
-    )
+    hint = f" Did you mean `{close[0]}`?" if close else f" Its levels are {either(levels[:20])}."
+    raise OptionError(f"The factor has no level `{option}` to be the base of contrasts.{hint}")
 
 
 def _treatment(levels: tuple[str, ...], base: int) -> Contrast:
     others = [i for i in range(len(levels)) if i != base]
-    return np.ascontiguousarray(np.eye(len(levels))[:, others]), tuple(
-        levels[i] for i in others
-    )
+    return np.ascontiguousarray(np.eye(len(levels))[:, others]), tuple(levels[i] for i in others)
 
 
 def _sas(levels: tuple[str, ...]) -> Contrast:
@@ -173,7 +162,7 @@ def _difference(levels: tuple[str, ...]) -> Contrast:
     step = np.arange(1, k) / k
     below = np.arange(k)[:, None] <= np.arange(k - 1)[None, :]
     matrix = np.where(below, step - 1.0, step)
-    names = tuple(f"{b}-{a}" for a, b in zip(levels[:-1], levels[1:], strict=True))
+    names = tuple(f"{b}-{a}" for a, b in pairwise(levels))
     return np.ascontiguousarray(matrix), names
 
 
@@ -193,9 +182,7 @@ def _polynomial(levels: tuple[str, ...], scores: Any) -> Contrast:
     k = len(levels)
     points = np.arange(1.0, k + 1.0) if scores is None else _numeric(scores, "scores")
     if points.shape != (k,) or len(np.unique(points)) < k:
-        raise OptionError(
-            f"Polynomial contrasts of {k} levels need {k} different scores."
-        )
+        raise OptionError(f"Polynomial contrasts of {k} levels need {k} different scores.")
     suffixes = [".L", ".Q", ".C"] + [f"^{degree}" for degree in range(4, k)]
     return orthonormal_polynomials(points, k - 1), tuple(suffixes[: k - 1])
 
@@ -239,9 +226,7 @@ def orthonormal_polynomials(points: Floats, degree: int) -> Floats:
 def _from_mapping(given: Mapping[Any, Any], levels: tuple[str, ...]) -> Contrast:
     entries = {str(key): value for key, value in given.items()}
     if set(entries) == set(levels):
-        return _checked(
-            [np.atleast_1d(entries[level]) for level in levels], levels, None
-        )
+        return _checked([np.atleast_1d(entries[level]) for level in levels], levels, None)
     columns = []
     for name, values in entries.items():
         if isinstance(values, Mapping):
@@ -273,9 +258,7 @@ def _from_frame(frame: Any, levels: tuple[str, ...]) -> Contrast:
     return _checked(matrix, levels, names)
 
 
-def _checked(
-    given: Any, levels: tuple[str, ...], names: tuple[str, ...] | None
-) -> Contrast:
+def _checked(given: Any, levels: tuple[str, ...], names: tuple[str, ...] | None) -> Contrast:
     matrix = _numeric(given, "The contrast matrix")
     k = len(levels)
     if matrix.ndim == 1:
@@ -293,9 +276,7 @@ def _numeric(values: Any, what: str) -> Floats:
     try:
         array = np.ascontiguousarray(values, dtype=np.float64)
     except (TypeError, ValueError):
-        raise OptionError(
-            f"{what} must consist of numbers only, all rows equally long."
-        ) from None
+        raise OptionError(f"{what} must consist of numbers only, all rows equally long.") from None
     if not np.all(np.isfinite(array)):
         raise OptionError(f"{what} must not contain missing or infinite numbers.")
     return array

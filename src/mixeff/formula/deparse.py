@@ -28,9 +28,7 @@ PRECEDENCE: Final[dict[str, int]] = {
 PREFIX_PRECEDENCE: Final[dict[str, int]] = {"~": 1, "!": 4, "-": 10, "+": 10}
 _COMPARISONS = frozenset({"<", ">", "<=", ">=", "==", "!="})
 _TIGHT = frozenset({"^", ":", "/"})  # written without blanks, never broken after
-_RESERVED = frozenset(
-    {"if", "else", "repeat", "while", "function", "for", "next", "break", "in"}
-)
+_RESERVED = frozenset({"if", "else", "repeat", "while", "function", "for", "next", "break", "in"})
 _LITERALS = frozenset(
     {
         "TRUE",
@@ -156,9 +154,7 @@ class _Writer:
         elif isinstance(node, Number):
             self.text(node.text)
         elif isinstance(node, String):
-            self.text(
-                '"' + "".join(_STRING_ESCAPES.get(c, c) for c in node.value) + '"'
-            )
+            self.text('"' + "".join(_STRING_ESCAPES.get(c, c) for c in node.value) + '"')
         elif isinstance(node, Name):
             self.text(quote_name(node.name))
         elif isinstance(node, Unary):

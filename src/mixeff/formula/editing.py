@@ -69,9 +69,7 @@ def update_formula(old: ModelFormula, new: str) -> str:
     editor = _Editor(old, new)
     left = old.response if response is None else _replace_dot(response, old.response)
     if left is None or "." in variables_of(left):
-        raise formula_error(
-            "The old formula has no response for the dot to stand for.", new, 0
-        )
+        raise formula_error("The old formula has no response for the dot to stand for.", new, 0)
     return deparse(Binary("~", left, editor.result(rhs)))
 
 
@@ -96,13 +94,9 @@ def _replace_dot(node: Expression, by: Expression | None) -> Expression:
     if isinstance(node, Unary):
         return Unary(node.operator, _replace_dot(node.operand, by))
     if isinstance(node, Binary):
-        return Binary(
-            node.operator, _replace_dot(node.left, by), _replace_dot(node.right, by)
-        )
+        return Binary(node.operator, _replace_dot(node.left, by), _replace_dot(node.right, by))
     if isinstance(node, Call):
-        arguments = tuple(
-            Argument(a.name, _replace_dot(a.value, by)) for a in node.arguments
-        )
+        arguments = tuple(Argument(a.name, _replace_dot(a.value, by)) for a in node.arguments)
         return Call(node.function, arguments)
     return node
 
@@ -124,11 +118,7 @@ class _Editor:
         kept = self._kept()
         parts: list[tuple[str, Expression]] = []
         for term in expanded.part.terms:
-            marks = [
-                v.name
-                for v in term.variables
-                if isinstance(v, Name) and v.name in self.bars
-            ]
+            marks = [v.name for v in term.variables if isinstance(v, Name) and v.name in self.bars]
             if not marks:
                 parts.append(("+", term_expression(term)))
             for mark in marks:
@@ -160,34 +150,23 @@ class _Editor:
             ("+", term_expression(term)) for term in self.old.fixed.terms
         ]
         parts.extend(("+", offset) for offset in self.old.offsets)
-        parts.extend(
-            ("+", Parenthesis(bar)) for bar in split_bars(rhs, self.old.text).bars
-        )
-        parts.append(
-            ("+", Number(1.0, "1"))
-            if self.old.fixed.intercept
-            else ("+", Number(0, "0"))
-        )
+        parts.extend(("+", Parenthesis(bar)) for bar in split_bars(rhs, self.old.text).bars)
+        parts.append(("+", Number(1.0, "1")) if self.old.fixed.intercept else ("+", Number(0, "0")))
         return total(parts) or rhs
 
-    def _marked(
-        self, node: Expression, dot: Expression | None, outer: str
-    ) -> Expression | None:
+    def _marked(self, node: Expression, dot: Expression | None, outer: str) -> Expression | None:
         """The expression with dots filled in and random terms replaced by marks."""
         parts: list[tuple[str, Expression]] = []
         for sign, part in summands(node):
             inner = strip(part)
             if not contains_bar(part):
                 parts.append((sign, self._fill(part, dot)))
-            elif (
-                isinstance(inner, Binary)
-                and inner.operator in BARS
-                and inner is not part
-            ):
+            elif isinstance(inner, Binary) and inner.operator in BARS and inner is not part:
                 negative = (sign == "-") != (outer == "-")
-                mark = self._remove(inner) if negative else self._mark(inner)
-                if mark is not None:
-                    parts.append((sign, mark))
+                if negative:
+                    self._remove(inner)
+                else:
+                    parts.append((sign, self._mark(inner)))
             elif isinstance(part, Parenthesis):
                 flipped = "-" if (sign == "-") != (outer == "-") else "+"
                 nested = self._marked(inner, dot, flipped)
@@ -220,7 +199,7 @@ class _Editor:
     def _parts(self, bar: Binary, text: str) -> list[RandomPart]:
         return random_parts(bar, text, "lme4", ())
 
-    def _mark(self, bar: Binary) -> Name | None:
+    def _mark(self, bar: Binary) -> Name:
         keys = {_key(p) for p in self._parts(bar, self.new)}
         for mark, known in self.bars.items():
             if keys == {_key(p) for p in self._parts(known, self.new)}:

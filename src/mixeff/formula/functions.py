@@ -66,7 +66,8 @@ class FunctionSpec:
     def signature(self) -> str:
         """For messages: ``bs(x, df, knots, degree, intercept, Boundary.knots)``."""
         names = [p.name for p in self.parameters]
-        if self.dots_at is not None:
+        # The `...` of poly() would be further variables, which are not available.
+        if self.dots_at is not None and self.name != "poly":
             names.insert(self.dots_at, "...")
         return f"{self.name}({', '.join(names)})"
 
@@ -222,9 +223,7 @@ def match_arguments(call: Call, text: str | None = None) -> dict[str, Expression
     except FormulaError as error:
         if text is None:
             raise
-        raise formula_error(
-            str(error), text, call.position, len(call.function)
-        ) from None
+        raise formula_error(str(error), text, call.position, len(call.function)) from None
 
 
 def _match(call: Call, spec: FunctionSpec) -> dict[str, Expression]:
@@ -276,13 +275,9 @@ def _full_name(written: str, spec: FunctionSpec) -> str | None:
     )
 
 
-def _place(
-    positional: list[Argument], spec: FunctionSpec, matched: dict[str, Expression]
-) -> None:
+def _place(positional: list[Argument], spec: FunctionSpec, matched: dict[str, Expression]) -> None:
     """Give the unnamed arguments the free parameters in order, the rest to ``...``."""
-    reachable = (
-        spec.parameters if spec.dots_at is None else spec.parameters[: spec.dots_at]
-    )
+    reachable = spec.parameters if spec.dots_at is None else spec.parameters[: spec.dots_at]
     free = [p.name for p in reachable if p.name not in matched]
     if spec.name == "poly" and "degree" not in matched:
         # R's poly(x, 2): a number in the place of further variables is the degree.
@@ -292,8 +287,7 @@ def _place(
             matched[free[index]] = argument.value
         elif spec.dots_at is None or spec.name == "poly":
             raise FormulaError(
-                f"`{spec.name}()` is given too many arguments; it is called as "
-                f"{spec.signature.replace(', ...', '')}."
+                f"`{spec.name}()` is given too many arguments; it is called as {spec.signature}."
             )
         else:
             matched[f"...{index - len(free) + 1}"] = argument.value

@@ -25,6 +25,7 @@ from mixeff.formula.syntax import parse_expression
 from mixeff.formula.terms import Expanded, expand_terms
 from mixeff.formula.tree import (
     Binary,
+    Call,
     Expression,
     ModelFormula,
     Number,
@@ -79,9 +80,7 @@ def parse_formula(
     ['class:school', 'school']
     """
     if double_bar not in ("independent", "lme4"):
-        raise OptionError(
-            f'double_bar must be "independent" or "lme4", not {double_bar!r}.'
-        )
+        raise OptionError(f'double_bar must be "independent" or "lme4", not {double_bar!r}.')
     tree = parse_expression(text)
     known = None if columns is None else tuple(dict.fromkeys(columns))
     response, rhs = _sides(tree, text, one_sided)
@@ -107,9 +106,7 @@ def expand_dot(formula: ModelFormula, columns: Iterable[str]) -> ModelFormula:
     """
     if not formula.has_dot:
         return formula
-    expanded = parse_formula(
-        formula.text, columns=columns, one_sided=formula.response is None
-    )
+    expanded = parse_formula(formula.text, columns=columns, one_sided=formula.response is None)
     return replace(expanded, random=formula.random)
 
 
@@ -129,9 +126,7 @@ def _assemble(
     dot = None if columns is None else tuple(c for c in columns if c not in used)
     expanded = expand_terms(fixed, text, dot=dot, columns=known)
     _check_fixed(response, expanded, text)
-    random = tuple(
-        p for bar in split.bars for p in random_parts(bar, text, double_bar, known)
-    )
+    random = tuple(p for bar in split.bars for p in random_parts(bar, text, double_bar, known))
     _check_repeated(random, text)
     parts = (expanded.part, *(p.effects for p in random))
     check_terms([v for part in parts for t in part.terms for v in t.variables], text)
@@ -150,9 +145,7 @@ def _assemble(
     )
 
 
-def _sides(
-    tree: Expression, text: str, one_sided: bool
-) -> tuple[Expression | None, Expression]:
+def _sides(tree: Expression, text: str, one_sided: bool) -> tuple[Expression | None, Expression]:
     """Response and right-hand side of the one tilde."""
     if isinstance(tree, Binary) and tree.operator == "~":
         _no_tilde(tree.left, text)
@@ -193,13 +186,11 @@ def _no_tilde(node: Expression, text: str) -> None:
             stack.append(one.operand)
         elif isinstance(one, Parenthesis):
             stack.append(one.inner)
-        elif not isinstance(one, Number) and hasattr(one, "arguments"):
+        elif isinstance(one, Call):
             stack.extend(a.value for a in one.arguments)
 
 
-def _bar_without_parentheses(
-    response: Expression | None, rhs: Binary, text: str
-) -> None:
+def _bar_without_parentheses(response: Expression | None, rhs: Binary, text: str) -> None:
     meant = with_parentheses(rhs)
     advice = "write it `(x | g)`"
     if meant is not None and not _nested_bar(meant):

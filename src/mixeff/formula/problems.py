@@ -11,9 +11,7 @@ from mixeff.errors import FormulaError
 WINDOW = 70
 
 
-def formula_error(
-    message: str, text: str, position: int, width: int = 1
-) -> FormulaError:
+def formula_error(message: str, text: str, position: int, width: int = 1) -> FormulaError:
     """The error ``message`` with the formula below it and a caret under ``position``.
 
     Parameters
@@ -57,9 +55,7 @@ def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
     by_folded: dict[str, str] = {}
     for candidate in known:
         by_folded.setdefault(candidate.lower(), candidate)
-    close = difflib.get_close_matches(
-        name.lower(), list(by_folded), n=count, cutoff=0.6
-    )
+    close = difflib.get_close_matches(name.lower(), list(by_folded), n=count, cutoff=0.6)
     return [by_folded[c] for c in close]
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from mixeff.errors import OptionError
+from mixeff.errors import FormulaError, OptionError
 from mixeff.formula.deparse import PRECEDENCE, PREFIX_PRECEDENCE
+from mixeff.formula.functions import FUNCTIONS
 from mixeff.formula.problems import formula_error
 from mixeff.formula.tokens import Kind, Token, tokenize
 from mixeff.formula.tree import (
@@ -23,6 +24,7 @@ from mixeff.formula.tree import (
 #: Parentheses, calls and operators may be nested this deep.
 MAX_DEPTH = 60
 _COMPARISON = PRECEDENCE["<"]
+_OF_TERMS = frozenset({"~", "|", "||", "+", "-", "*", "/", ":", "^", "%in%"})
 _WORDS = {"and": "&", "or": "|", "not": "!"}
 
 
@@ -75,9 +77,7 @@ class _Reader:
 
     def whole(self) -> Expression:
         if self.token.kind is Kind.END:
-            self._fail(
-                'The formula is empty; write for example "y ~ x + (1 | g)".', self.token
-            )
+            raise FormulaError('The formula is empty; write for example "y ~ x + (1 | g)".')
         expression = self._expression(0)
         if not self._at_end():
             self._unexpected(self.token)
@@ -161,9 +161,7 @@ class _Reader:
         token = self.token
         if token.kind is Kind.NUMBER:
             self.index += 1
-            return Number(
-                float(token.text.removesuffix("L")), token.text, token.position
-            )
+            return Number(float(token.text.removesuffix("L")), token.text, token.position)
         if token.kind is Kind.STRING:
             self.index += 1
             return String(token.text, token.position)
@@ -209,11 +207,7 @@ class _Reader:
         return Call(name.text, tuple(arguments), name.position)
 
     def _argument(self) -> Argument:
-        following = (
-            self.tokens[self.index + 1]
-            if self.token.kind is not Kind.END
-            else self.token
-        )
+        following = self.tokens[self.index + 1] if self.token.kind is not Kind.END else self.token
         named = self.token.kind in (Kind.NAME, Kind.STRING)
         if named and following.kind is Kind.OPERATOR and following.text == "=":
             name = self.token.text
@@ -262,9 +256,7 @@ class _Reader:
             )
         if token.text == "=" and token.kind is Kind.OPERATOR:
             if self.calls:
-                self._fail(
-                    "`=` follows the name of an argument; to compare write `==`.", token
-                )
+                self._fail("`=` follows the name of an argument; to compare write `==`.", token)
             self._fail("Write `~` between response and terms, not `=`.", token)
         if token.text == "!" and token.kind is Kind.OPERATOR:
             self._fail("`!` cannot follow a term; to compare write `!=`.", token)
@@ -283,6 +275,10 @@ class _Reader:
             self._fail(
                 f"An operator is missing between `{before.text}` and this parenthesis.",
                 token,
+            )
+        if before.kind is Kind.NAME and before.text in FUNCTIONS:
+            self._fail(
+                f"The argument of a function stands in parentheses: `{before.text}(...)`.", token
             )
         shown = f'"{token.text}"' if token.kind is Kind.STRING else f"`{token.text}`"
         self._fail(
@@ -305,8 +301,14 @@ class _Reader:
                 )
             if isinstance(node, Binary):
                 chain = node.operator in ("+", "-") and not in_call
-                stack.append((node.left, depth if chain else depth + 1, in_call))
-                stack.append((node.right, depth + 1, in_call))
+                # Only terms are ever summed by the thousand; a response, a grouping factor and
+                # the sides of a comparison are kept as trees and must stay shallow.
+                left = in_call or node.operator not in _OF_TERMS
+                right = left or node.operator in ("|", "||")
+                stack.append(
+                    (node.left, depth if chain else depth + 1, left or node.operator == "~")
+                )
+                stack.append((node.right, depth + 1, right))
             elif isinstance(node, Unary):
                 stack.append((node.operand, depth + 1, in_call))
             elif isinstance(node, Parenthesis):

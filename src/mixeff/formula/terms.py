@@ -88,9 +88,7 @@ def expand_terms(
 class _Expansion:
     """The variables of one right-hand side and the state of its intercept."""
 
-    def __init__(
-        self, text: str, dot: Sequence[str] | None, columns: Sequence[str]
-    ) -> None:
+    def __init__(self, text: str, dot: Sequence[str] | None, columns: Sequence[str]) -> None:
         self.source = text
         self.dot = dot
         self.columns = frozenset(columns)
@@ -253,9 +251,7 @@ class _Expansion:
         offsets = tuple(v for v, bit in self.bits.items() if bit & offset_bits & used)
         labels = [deparse(v) for v in variables]
         terms = []
-        for mask in sorted(
-            (m for m in masks if not m & offset_bits), key=int.bit_count
-        ):
+        for mask in sorted((m for m in masks if not m & offset_bits), key=int.bit_count):
             members = _members(mask)
             label = ":".join(labels[i] for i in members)
             terms.append(Term(tuple(variables[i] for i in members), label))

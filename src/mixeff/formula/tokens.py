@@ -34,7 +34,7 @@ class Token:
     quoted: bool = False  # a name in backticks
 
 
-_OPERATORS = ("**", "||", "&&", "<=", ">=", "==", "!=") + tuple("~+-*/^:|!<>&(),=")
+_OPERATORS = ("**", "||", "&&", "<=", ">=", "==", "!=", *"~+-*/^:|!<>&(),=")
 # Operators of R (or Python) that a formula cannot use, and what to write instead.
 _REFUSED = {
     "<-": "`<-` assigns in R, which a formula cannot do; to compare with a negative number "
@@ -158,9 +158,7 @@ def _operator(text: str, at: int) -> Token:
     for operator in _OPERATORS:
         if text.startswith(operator, at):
             # R reads ** as ^ and prints it so.
-            return Token(
-                Kind.OPERATOR, "^" if operator == "**" else operator, at, len(operator)
-            )
+            return Token(Kind.OPERATOR, "^" if operator == "**" else operator, at, len(operator))
     advice = _REFUSED.get(c, "It belongs to no name, number or operator; remove it, or write "
                           "a column name that contains it in backquotes.")  # fmt: skip
     shown = c if c.isprintable() else f"U+{ord(c):04X}"
@@ -245,9 +243,7 @@ def _scan_number(text: str, at: int) -> tuple[int, float]:
         end = at + 2
         while end < len(text) and text[end] in "0123456789abcdefABCDEF":
             end += 1
-        value = (
-            float(int(text[at + 2 : end], 16)) if at + 2 < end < at + 200 else math.inf
-        )
+        value = float(int(text[at + 2 : end], 16)) if at + 2 < end < at + 200 else math.inf
     else:
         end = _digits(text, at)
         if text[end : end + 1] == ".":

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A numeric literal; ``text`` is how it was written, for labels."""
+    """A numeric literal; ``text`` is how R prints it (``1e5`` is ``1e+05``), for labels."""
 
     value: float
     text: str
@@ -24,7 +24,7 @@ class String:
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A column (or the constants ``pi``, ``TRUE``, ``FALSE``), backticks removed; ``.`` is a Name."""
+    """A column, or a constant (``pi``, ``TRUE`` ...), without backticks; ``.`` is a Name."""
 
     name: str
     position: int = field(default=0, compare=False)
@@ -58,7 +58,7 @@ class Unary:
 
 @dataclass(frozen=True, slots=True)
 class Binary:
-    """``left operator right``; operators as R writes them, bars ``|`` and ``||`` and ``~`` included."""
+    """``left operator right``; operators as R writes them, also ``|``, ``||`` and ``~``."""
 
     operator: str
     left: Expression
@@ -126,7 +126,8 @@ class ModelFormula:
 
     ``text`` is what the caller wrote; ``display`` is R's deparse of it (``lmer`` prints this, with
     ``||`` written out as lme4 does); ``fixed_display`` the same without the random terms.
-    ``has_dot`` tells that ``.`` must still be replaced: see ``expand_dot``.
+    ``display_lines`` is ``display`` in the lines R's deparse breaks it into. ``has_dot`` tells that
+    ``.`` must still be replaced: see ``expand_dot``.
     """
 
     text: str

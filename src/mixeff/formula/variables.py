@@ -8,9 +8,7 @@ from mixeff.formula.functions import CONSTANTS, RESERVED_CONSTANTS
 from mixeff.formula.tree import Binary, Call, Expression, Name, Parenthesis, Unary
 
 
-def variables_of(
-    expression: Expression, columns: Collection[str] = ()
-) -> tuple[str, ...]:
+def variables_of(expression: Expression, columns: Collection[str] = ()) -> tuple[str, ...]:
     """Names of the columns used, in order of first appearance, each once.
 
     ``TRUE``, ``NULL``, ``Inf`` and their like are constants. ``pi``, ``T`` and ``F`` are constants
