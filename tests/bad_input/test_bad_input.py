@@ -90,7 +90,7 @@ ERRORS: list[tuple[str, Callable[[], Any], type[Exception], list[str]]] = [
      errors.UnknownColumnError, ["Dayz", "Days"]),
     ("unknown column is a KeyError", lambda: fit("Reaction ~ Days + (1 | subject)"),
      KeyError, ["subject", "Subject"]),
-    ("duplicate column names", lambda: fit(data=duplicated()), errors.DataError, ["Days", "twice"]),
+    ("duplicate column names", lambda: fit(data=duplicated()), errors.DataError, ["Days", "more than one column"]),
     ("object column of mixed types", lambda: fit(data=mixed_types()), errors.DataError,
      ["Days", "str"]),
     ("dates", lambda: fit(data=changed(Days=pd.date_range("2020-01-01", periods=180))),
@@ -114,7 +114,7 @@ ERRORS: list[tuple[str, Callable[[], Any], type[Exception], list[str]]] = [
     ("dunder", lambda: fit("Reaction ~ __import__('os') + (1 | Subject)"),
      errors.FormulaError, ["__import__"]),
     ("10 MB formula", lambda: fit("Reaction ~ " + "+ Days" * 1_700_000 + " + (1 | Subject)"),
-     errors.FormulaError, ["long"]),
+     errors.FormulaError, ["100,000"]),
     ("deeply nested formula", lambda: fit("Reaction ~ " + "(" * 40_000 + "Days" + ")" * 40_000),
      errors.FormulaError, ["nest"]),
     # arguments
@@ -159,7 +159,7 @@ ERRORS: list[tuple[str, Callable[[], Any], type[Exception], list[str]]] = [
      errors.PredictionError, ["recipe", "Z"]),
     # refit, update, compare
     ("refit of wrong length", lambda: fit().refit(np.ones(3)), errors.DataError, ["3", "180"]),
-    ("anova of one model", lambda: mx.anova(fit()), errors.ComparisonError, ["two"]),
+    ("anova of one model", lambda: mx.anova(fit()), errors.ComparisonError, ["2 models"]),
     ("anova of different n",
      lambda: mx.anova(fit(), fit("Reaction ~ 1 + (1 | Subject)", data=sleep().iloc[:170])),
      errors.ComparisonError, ["170", "180"]),
