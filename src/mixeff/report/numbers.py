@@ -166,7 +166,7 @@ def format_p_values(values: Iterable[float], digits: int, eps: float = EPSILON) 
     numbers = [float(v) for v in values]
     texts = ["NA"] * len(numbers)
     shown = [i for i, p in enumerate(numbers) if p >= eps]
-    # The smallest power of ten for which a number with all its digits is no wider in fixed notation.
+    # The smallest power of ten whose numbers, all digits shown, are no wider in fixed notation.
     limit = -4 if digits > 1 else -3
     plain = [i for i in shown if numbers[i] == 0 or math.floor(math.log10(numbers[i])) >= limit]
     for group in (plain, [i for i in shown if i not in plain]):

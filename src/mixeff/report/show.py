@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mixeff.report.layout import named_vector
-from mixeff.report.numbers import format_column, format_number
+from mixeff.report.numbers import format_column, format_number, round_decimals
 from mixeff.report.pieces import call_lines, criteria_lines, group_lines, title, warning_lines
 from mixeff.report.summarize import (
     argument_texts,
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mixeff.model.fit import LinearMixedModel
 
 DIGITS = 4
+CRITERION_DECIMALS = 4
 COEFFICIENT_GAP = 2
 
 
@@ -49,8 +50,10 @@ def format_fit(fit: LinearMixedModel) -> str:
 
 def _criterion_lines(fit: LinearMixedModel) -> list[str]:
     if fit.reml_criterion is not None:
-        return [f"REML criterion at convergence: {format_number(fit.reml_criterion)}"]
-    return criteria_lines((fit.aic, fit.bic, fit.loglik, -2.0 * fit.loglik), fit.df_residual)
+        value = format_number(round_decimals([fit.reml_criterion], CRITERION_DECIMALS)[0])
+        return [f"REML criterion at convergence: {value}"]
+    likelihoods = (fit.aic, fit.bic, fit.loglik, -2.0 * fit.loglik)
+    return criteria_lines(round_decimals(likelihoods, CRITERION_DECIMALS), fit.df_residual)
 
 
 def _coefficient_lines(fit: LinearMixedModel) -> list[str]:

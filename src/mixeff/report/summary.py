@@ -148,12 +148,13 @@ class SummaryTable:
 
     def _coefficient_lines(self) -> list[str]:
         headings, values = self.coefficient_matrix()
+        test = headings.index("t value")
         return coefficient_lines(
             self.names,
             headings,
             values,
             digits=DIGITS,
-            estimates=(0, 1),
-            tests=(headings.index("t value"),),
+            estimates=range(test),  # degrees of freedom share the estimates' decimals
+            tests=(test,),
             p_value=self.p_value is not None,
         )

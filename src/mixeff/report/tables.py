@@ -30,15 +30,15 @@ def format_anova(table: LikelihoodRatioTable) -> str:
     Examples
     --------
     >>> from mixeff.inference.likelihood_ratio import likelihood_ratio_table
-    >>> print(likelihood_ratio_table(
+    >>> print(likelihood_ratio_table(  # doctest: +NORMALIZE_WHITESPACE
     ...     names=["m0", "m1"], formulas=["y ~ 1 + (1 | g)", "y ~ x + (1 | g)"],
     ...     npar=[3, 4], loglik=[-120.5, -118.9], nobs=60, data_name="d"))
     Data: d
     Models:
     m0: y ~ 1 + (1 | g)
     m1: y ~ x + (1 | g)
-       npar   AIC    BIC logLik deviance Chisq Df Pr(>Chisq)  
-    m0    3 247.0 253.28 -120.5    241.0                      
+       npar   AIC    BIC logLik deviance Chisq Df Pr(>Chisq)
+    m0    3 247.0 253.28 -120.5    241.0
     m1    4 245.8 254.18 -118.9    237.8   3.2  1    0.07364 .
     ---
     Signif. codes:  0 ‘***’ 0.001 ‘**’ 0.01 ‘*’ 0.05 ‘.’ 0.1 ‘ ’ 1
