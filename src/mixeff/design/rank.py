@@ -7,7 +7,7 @@ that of the column about its mean as soon as the constant lies in the span of th
 
 Two steps make it fast and safe. The Gram matrix of the centred, normalized columns costs one
 blocked pass; its Cholesky pivots are squared relative norms with an absolute error of a few
-multiples of p * 1e-16, so every pivot above 1e-9 proves a relative norm above 1e-5, far from the
+multiples of p * 1e-16, so a pivot above 1e-9 proves a relative norm above 3e-5, far from the
 tolerance: full rank, nothing to do. Otherwise a Householder QR, which loses no digits by squaring,
 decides by the rule itself.
 """
@@ -21,8 +21,9 @@ from scipy.linalg import qr, solve_triangular
 Floats = NDArray[np.float64]
 
 TOLERANCE = 1e-7
-_CLEAR = 1e-9  # squared relative norm above which a Gram pivot is beyond doubt
+_CLEAR = 3e-5  # relative norm above which a Gram pivot is beyond doubt
 _ROUNDING = 64 * np.finfo(np.float64).eps  # a centred constant is this small, relative to itself
+_NOISE = 8 * np.finfo(np.float64).eps  # rounding of an entry, relative to its size
 _BLOCK = 65_536
 
 
@@ -58,14 +59,18 @@ def independent_columns(X: Floats, *, intercept: bool, constant_in_span: bool) -
     norms = np.sqrt(np.diagonal(gram))
     sizes = np.sqrt(norms**2 + X.shape[0] * means**2)
     alive = norms > _ROUNDING * sizes
-    if not intercept and constant_in_span:  # one dimension short when centred: test as they are
-        if _clearly_full_rank(gram + X.shape[0] * np.outer(means, means), sizes):
-            return np.arange(p)
-    elif alive.all() and _clearly_full_rank(gram, norms):
-        return np.arange(p)
     scale = np.where(alive, norms, 1.0)
+    # Entries of size 1e10 are themselves only right to 1e-6: no residual below that is more than
+    # rounding of the data.
+    tolerance = np.maximum(TOLERANCE, _NOISE * sizes / scale)
+    if not intercept and constant_in_span:  # one dimension short when centred: test as they are
+        if _clearly_full_rank(gram + X.shape[0] * np.outer(means, means), sizes, tolerance):
+            return np.arange(p)
+    elif alive.all() and _clearly_full_rank(gram, norms, tolerance):
+        return np.arange(p)
     R = _triangle(X, first, means, scale)
-    kept = _sweep(R, alive, means / scale if constant_in_span and not intercept else None)
+    tolerance[~alive] = np.inf
+    kept = _sweep(R, tolerance, means / scale if constant_in_span and not intercept else None)
     return np.array([0] * first + [first + j for j in kept], dtype=np.intp)
 
 
@@ -79,7 +84,7 @@ def _gram(X: Floats, first: int, means: Floats) -> Floats:
     return gram
 
 
-def _clearly_full_rank(gram: Floats, norms: Floats) -> bool:
+def _clearly_full_rank(gram: Floats, norms: Floats, tolerance: Floats) -> bool:
     """True if every Cholesky pivot of the normalized Gram matrix is far from zero."""
     if not norms.all():
         return False
@@ -89,7 +94,7 @@ def _clearly_full_rank(gram: Floats, norms: Floats) -> bool:
         L = np.linalg.cholesky(gram / np.outer(norms, norms))
     except np.linalg.LinAlgError:
         return False
-    return bool((np.diagonal(L) ** 2).min() > _CLEAR)
+    return bool((np.diagonal(L) > np.maximum(_CLEAR, 2.0 * tolerance)).all())
 
 
 def _triangle(X: Floats, first: int, means: Floats, scale: Floats) -> Floats:
@@ -102,7 +107,7 @@ def _triangle(X: Floats, first: int, means: Floats, scale: Floats) -> Floats:
     return np.asarray(R)
 
 
-def _sweep(R: Floats, alive: NDArray[np.bool_], means: Floats | None) -> list[int]:
+def _sweep(R: Floats, tolerance: Floats, means: Floats | None) -> list[int]:
     """R's left-to-right sweep over columns of the same inner products as the centred ones.
 
     ``means`` (scaled) are given when the constant is in the span without a column of its own: the
@@ -118,7 +123,7 @@ def _sweep(R: Floats, alive: NDArray[np.bool_], means: Floats | None) -> list[in
         for _ in range(2):  # twice is enough (Kahan, Parlett)
             residual -= basis @ (basis.T @ residual)
         norm = float(np.linalg.norm(residual))
-        if alive[j] and norm >= TOLERANCE:
+        if norm >= tolerance[j]:
             Q[:, len(centred)] = residual / norm
             kept.append(j)
             centred.append(j)

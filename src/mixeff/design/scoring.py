@@ -14,9 +14,8 @@ from mixeff.design.random import RandomState
 from mixeff.design.variables import (
     Variable,
     apply_variable,
-    as_group,
     columns_used,
-    evaluate_again,
+    group_again,
 )
 from mixeff.design.weights import row_vector
 from mixeff.errors import PredictionError
@@ -195,10 +194,7 @@ class DesignState:
         return self._codes(state, columns, n_rows), matrix
 
     def _codes(self, state: RandomState, columns: dict[str, Column], n_rows: int) -> Codes:
-        factors = [
-            as_group(evaluate_again(variable, columns, n_rows), variable.label)
-            for variable in state.group_variables
-        ]
+        factors = [group_again(variable, columns, n_rows) for variable in state.group_variables]
         codes, levels = factors[0] if len(factors) == 1 else interaction(factors)
         return match_levels(codes, levels, state.levels)[0]
 

@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 
 from mixeff.design.evaluate import TransformState, apply, column_value, train
 from mixeff.design.values import Categorical, Numeric, Value, missing_rows
-from mixeff.errors import DataError, DataWarning, PredictionError
+from mixeff.errors import DataError, PredictionError
 from mixeff.formula.deparse import deparse
 from mixeff.formula.tree import Expression, Name
 from mixeff.formula.variables import variables_of
 from mixeff.frames.columns import Column, Frame
 from mixeff.frames.levels import codes_of_numbers, drop_unused, match_levels
-from mixeff.frames.missing import Mask, first_rows, infinite_error
-from mixeff.frames.notices import notify
+from mixeff.frames.missing import Mask, infinite_error
 
 _LEVELS_SHOWN = 12
 _RESERVED = frozenset(
@@ -39,6 +38,7 @@ class Variable:
     levels : tuple of str, the levels in use; None for a numeric variable
     ordered, logical : bool
     suffixes : tuple of str, names of a matrix's columns; empty for a vector
+    integer : bool, a numeric variable of integers, which label groups without an exponent
     """
 
     label: str
@@ -48,6 +48,7 @@ class Variable:
     ordered: bool = False
     logical: bool = False
     suffixes: tuple[str, ...] = ()
+    integer: bool = False
 
 
 def label_of(expression: Expression) -> str:
@@ -97,28 +98,8 @@ def evaluate_all(
         if isinstance(expression, Name) and expression.name in columns:
             out[label] = column_value(columns[expression.name]), NO_STATE
         else:
-            value, state = train(expression, columns, n_rows)
-            _tell_new_missing(label, expression, value, columns)
-            out[label] = value, state
+            out[label] = train(expression, columns, n_rows)
     return out
-
-
-def _tell_new_missing(
-    label: str, expression: Expression, value: Value, columns: Mapping[str, Column]
-) -> None:
-    """Warn when a transformation made numbers out of its domain into missing values."""
-    if not isinstance(value, Numeric) or not np.isnan(value.values).any():
-        return
-    made = missing_rows(value)
-    for name in variables_of(expression, columns=_CONSTANTS):
-        if name in columns:
-            made &= ~missing_rows(column_value(columns[name]))
-    if made.any():
-        notify(
-            f"{label} is not a number in {int(made.sum())} rows where its columns are not missing "
-            f"({first_rows(made)}, counted from 0); they count as missing.",
-            DataWarning,
-        )
 
 
 def missing_mask(value: Value) -> Mask | None:
@@ -160,7 +141,8 @@ def as_variable(
     A logical keeps both levels, as in R's model matrix.
     """
     if isinstance(value, Numeric):
-        return Variable(label, expression, state, suffixes=value.suffixes), value
+        record = Variable(label, expression, state, suffixes=value.suffixes, integer=value.integer)
+        return record, value
     if not value.logical:
         codes, levels = drop_unused(value.codes, value.levels)
         if levels is not value.levels:
@@ -198,8 +180,7 @@ def apply_variable(variable: Variable, columns: Mapping[str, Column], n_rows: in
             )
         return value
     if isinstance(value, Numeric):
-        codes, levels = codes_of_numbers(value.values, integer=value.integer)
-        value = Categorical(codes, levels)
+        value = Categorical(*as_group(_labelled_alike(variable, value), variable.label))
     codes, unseen = match_levels(value.codes, value.levels, variable.levels)
     if unseen:
         raise PredictionError(_unseen_message(variable, unseen))
@@ -212,6 +193,24 @@ def evaluate_again(variable: Variable, columns: Mapping[str, Column], n_rows: in
     if isinstance(expression, Name) and expression.name in columns:
         return column_value(columns[expression.name])
     return apply(expression, columns, n_rows, variable.state)
+
+
+def group_again(
+    variable: Variable, columns: Mapping[str, Column], n_rows: int
+) -> tuple[NDArray[np.int32], tuple[str, ...]]:
+    """Codes and labels of a grouping variable over new data, in levels of its own."""
+    value = evaluate_again(variable, columns, n_rows)
+    return as_group(_labelled_alike(variable, value), variable.label)
+
+
+def _labelled_alike(variable: Variable, value: Value) -> Value:
+    """Numbers that will be labelled as in training: 1e+05 if they were doubles there.
+
+    Where training had text, 100000 is the likelier spelling.
+    """
+    if isinstance(value, Categorical):
+        return value
+    return Numeric(value.values, value.suffixes, variable.integer or variable.levels is not None)
 
 
 def _unseen_message(variable: Variable, unseen: tuple[str, ...]) -> str:

@@ -42,7 +42,7 @@ def number_labels(values: Floats, *, integer: bool = False) -> list[str]:
     """Labels of many numbers; R writes integers in full, never as ``1e+05``."""
     items: list[float] = values.tolist()
     if integer:
-        return [str(int(item)) for item in items]
+        return [str(int(i)) if i == int(i) else number_label(i) for i in items]
     return [number_label(item) for item in items]
 
 

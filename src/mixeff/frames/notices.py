@@ -10,7 +10,7 @@ from mixeff.errors import MixeffWarning
 
 def notify(message: str, category: type[MixeffWarning]) -> None:
     """Warn with the first caller outside this package as the place of the warning."""
-    level = 1
+    level = 2
     frame = sys._getframe(1)
     while frame.f_back is not None and _ours(frame.f_globals.get("__name__", "")):
         frame = frame.f_back

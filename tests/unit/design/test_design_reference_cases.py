@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.reference import case_ids, load_case, load_frame
 
 from mixeff.design.build import build_design
 from mixeff.design.design import Design
 from mixeff.errors import DesignWarning
 from mixeff.formula import parse_formula
+from support.reference import case_ids, load_case, load_frame
 
 CASES = case_ids("lmm")
 

@@ -112,7 +112,8 @@ SOURCES: dict[str, Any] = {
 def test_every_frame_gives_the_same_columns(source: str) -> None:
     columns = read_columns(SOURCES[source](), NAMES)
     y, count = columns["y"], columns["count"]
-    assert isinstance(y, NumericColumn) and isinstance(count, NumericColumn)
+    assert isinstance(y, NumericColumn)
+    assert isinstance(count, NumericColumn)
     np.testing.assert_array_equal(y.values, [1.5, np.nan, -2.0, 0.25])
     np.testing.assert_array_equal(count.values, [3, 2, 10, 2])
     assert (y.kind, count.kind) == ("float", "integer")
@@ -151,7 +152,8 @@ def test_ordered_category_stays_ordered() -> None:
     for frame in (d, pa.table(d)):
         column = read_columns(frame, ["o"])["o"]
         assert isinstance(column, FactorColumn)
-        assert column.ordered and column.levels == ("b", "a")
+        assert column.ordered
+        assert column.levels == ("b", "a")
 
 
 def test_categories_that_are_numbers_are_labelled_as_in_r() -> None:

@@ -23,7 +23,9 @@ def test_one_mask_over_all_variables() -> None:
 
 def test_nothing_missing_needs_no_mask() -> None:
     got = complete_rows({"y": None, "x": mask()}, 6, "fail")
-    assert got.mask is None and got.rows.tolist() == list(range(6)) and got.n_omitted == 0
+    assert got.mask is None
+    assert got.rows.tolist() == list(range(6))
+    assert got.n_omitted == 0
 
 
 def test_fail_names_columns_counts_and_rows() -> None:
