@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from mixeff.model.linear_predictor import fitted_values
 from mixeff.model.options import choose
-from mixeff.prediction.linear_predictor import fitted_values
 
 if TYPE_CHECKING:
     from mixeff.design.design import Design

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -154,20 +153,3 @@ def _limits(models: Sequence[LinearMixedModel]) -> list[str]:
             "Fit all of them with the same reml=."
         )
     return sentences
-
-
-def akaike(loglik: float, df: int) -> float:
-    """-2 log L + 2 df."""
-    return -2.0 * loglik + 2.0 * df
-
-
-def schwarz(loglik: float, df: int, nobs: int) -> float:
-    """-2 log L + df log n."""
-    return -2.0 * loglik + df * math.log(nobs)
-
-
-def akaike_corrected(loglik: float, df: int, nobs: int) -> float:
-    """AIC with the small-sample correction of Hurvich and Tsai (1989); infinite if n <= df + 1."""
-    if nobs <= df + 1:
-        return math.inf
-    return akaike(loglik, df) + 2.0 * df * (df + 1) / (nobs - df - 1)

@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from mixeff.errors import ComparisonError, ComparisonWarning, OptionError
 from mixeff.frames.notices import notify
 from mixeff.inference.compared import named_models
-from mixeff.inference.information import akaike, schwarz
 from mixeff.inference.nesting import check_same_data, nesting_notes
+from mixeff.model.criteria import akaike, schwarz
 from mixeff.model.names import calling_frame
 
 if TYPE_CHECKING:

@@ -118,7 +118,7 @@ def _outside(columns: Floats, space: Floats) -> NDArray[np.bool_]:
     basis = _basis(space)
     rest = columns - basis @ (basis.T @ columns)
     rest -= basis @ (basis.T @ rest)
-    return np.linalg.norm(rest, axis=0) > _OUTSIDE
+    return np.asarray(np.linalg.norm(rest, axis=0) > _OUTSIDE)
 
 
 def _unit(columns: Floats) -> Floats:
@@ -165,4 +165,5 @@ def _split_intercept_within(term: RandomTerm, other: RandomTerm) -> bool:
 
 def _crossed(a: NDArray[np.int32], b: NDArray[np.intp]) -> NDArray[np.int32]:
     combined = a.astype(np.int64) * (int(b.max()) + 1) + b
-    return np.unique(combined, return_inverse=True)[1].reshape(-1).astype(np.int32)
+    places = np.unique(combined, return_inverse=True)[1]
+    return np.asarray(places.reshape(-1), dtype=np.int32)

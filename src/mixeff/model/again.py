@@ -36,7 +36,7 @@ def update(
     asked: dict[str, Any] = {name: getattr(old, name) for name in LMER_ARGUMENTS}
     asked.update(arguments)
     if formula is not None:
-        asked["formula"] = update_formula(old.formula, formula)
+        asked["formula"] = update_formula(old.parsed, formula)
     name = old.data_name
     if "data" in arguments:
         name = data_name(arguments["data"], frame)

@@ -225,21 +225,21 @@ class LinearMixedModel:
     @property
     def aic(self) -> float:
         """Akaike's criterion."""
-        from mixeff.inference.information import akaike
+        from mixeff.model.criteria import akaike
 
         return akaike(self.loglik, self.df)
 
     @property
     def bic(self) -> float:
         """Schwarz's criterion, with the number of observations."""
-        from mixeff.inference.information import schwarz
+        from mixeff.model.criteria import schwarz
 
         return schwarz(self.loglik, self.df, self.nobs)
 
     @property
     def aicc(self) -> float:
         """AIC with the small-sample correction of Hurvich and Tsai."""
-        from mixeff.inference.information import akaike_corrected
+        from mixeff.model.criteria import akaike_corrected
 
         return akaike_corrected(self.loglik, self.df, self.nobs)
 
@@ -251,7 +251,7 @@ class LinearMixedModel:
 
         With ``na_action="exclude"`` as long as the data, NaN in the rows left out.
         """
-        from mixeff.prediction.linear_predictor import fitted_values
+        from mixeff.model.linear_predictor import fitted_values
 
         return pad(self, fitted_values(self.design, self.estimate))
 

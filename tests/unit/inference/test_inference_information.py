@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 
 import pytest
-from support.handmade import handmade_fit, make_design
-from support.reference import load_case, load_frame
 
 from mixeff.errors import ComparisonWarning, OptionError
 from mixeff.inference.coefficients import coefficient_table
-from mixeff.inference.information import aic, akaike_corrected, bic
+from mixeff.inference.information import aic, bic
+from mixeff.model.criteria import akaike_corrected
 from mixeff.model.fit import LinearMixedModel
+from support.handmade import handmade_fit, make_design
+from support.reference import load_case, load_frame
 
 
 def slope_fit(reml: bool = True) -> LinearMixedModel:
@@ -71,7 +72,8 @@ def test_corrected_aic_needs_observations() -> None:
 def test_coefficient_table() -> None:
     fit, case = slope_fit(), load_case("sleepstudy_slope")
     table = coefficient_table(fit.design, fit.estimate)
-    assert table.df is None and table.p_value is None
+    assert table.df is None
+    assert table.p_value is None
     assert table.statistic.tolist() == pytest.approx(list(case["t"].values()), rel=1e-6)
     with pytest.raises(OptionError, match="degrees of freedom"):
         coefficient_table(fit.design, fit.estimate, ddf="satterthwaite")

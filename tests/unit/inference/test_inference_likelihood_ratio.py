@@ -8,13 +8,13 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from support.handmade import handmade_fit, make_design
-from support.reference import case_ids, load_case, load_frame
 
 from mixeff.errors import ComparisonError, ComparisonWarning, OptionError
 from mixeff.inference.likelihood_ratio import anova, likelihood_ratio_table, upper_tail
 from mixeff.inference.nesting import nesting_notes
 from mixeff.model.fit import LinearMixedModel
+from support.handmade import handmade_fit, make_design
+from support.reference import case_ids, load_case, load_frame
 
 INTERCEPT = ["(Intercept)"]
 SLOPE = ["(Intercept)", "Days"]

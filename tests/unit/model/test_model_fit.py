@@ -7,13 +7,13 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
-from support.handmade import dense_z, handmade_fit, make_design
-from support.reference import load_case, load_frame
 
 from mixeff.errors import OptionError
 from mixeff.model.effects import conditional_covariances
 from mixeff.model.fit import LinearMixedModel
 from mixeff.model.varcorr import unique_names
+from support.handmade import dense_z, handmade_fit, make_design
+from support.reference import load_case, load_frame
 
 # Reference optima are good to about 1e-8 relative, dense algebra on 180 rows to 1e-11.
 CLOSE = 1e-6
@@ -98,7 +98,7 @@ def test_random_effects_and_rows(name: str) -> None:
 
 
 def test_coef_is_fixed_plus_random() -> None:
-    """lme4: coef(lmer(Reaction ~ Days + (late || Subject)))$Subject has late* without fixed part."""
+    """lme4's coef(): late* has no fixed part, Days no random one."""
     fit = case_fit("sleepstudy_fdb_p")
     coef, modes = fit.coef["Subject"], fit.ranef["Subject"]
     assert coef.columns.tolist() == ["(Intercept)", "Days", "lateno", "lateyes"]
