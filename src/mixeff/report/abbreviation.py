@@ -7,6 +7,7 @@ elsewhere, then anything; never the first character of a word. Blanks go last.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 VOWELS = frozenset("aeiou")
@@ -33,8 +34,7 @@ def abbreviate(names: Sequence[str], length: int) -> list[str]:
 
 
 def _repeated(texts: Sequence[str]) -> set[str]:
-    seen: set[str] = set()
-    return {t for t in texts if t in seen or seen.add(t)}  # type: ignore[func-returns-value]
+    return {text for text, count in Counter(texts).items() if count > 1}
 
 
 def abbreviate_one(name: str, length: int) -> str:

@@ -128,7 +128,7 @@ def _very_different_scales(X: Floats) -> bool:
     sizes = [
         float(np.std(column, ddof=1))
         for column in X.T
-        if len(column) > 1 and not np.isin(column, (0.0, 1.0)).all()
+        if len(column) > 1 and not ((column == 0.0) | (column == 1.0)).all()
     ]
     if not sizes:
         return False
