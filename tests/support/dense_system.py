@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mixeff.design.design import Design, RandomTerm
+
 Floats = NDArray[np.float64]
 
 
@@ -120,3 +122,46 @@ def _block_diagonal(parts: Sequence[Floats]) -> Floats:
         out[r : r + p.shape[0], c : c + p.shape[1]] = p
         r, c = r + p.shape[0], c + p.shape[1]
     return out
+
+
+def simple_design(
+    y: Floats,
+    X: Floats,
+    terms: Sequence[tuple[str, NDArray[np.int32], Floats]],
+    *,
+    weights: Floats | None = None,
+    offset: Floats | None = None,
+    columns: Sequence[Sequence[str]] | None = None,
+) -> Design:
+    """A Design from arrays, without a formula: terms are (group, codes, values (n, q))."""
+    X = np.ascontiguousarray(X, dtype=float)
+    random = []
+    for i, (group, codes, values) in enumerate(terms):
+        values = np.ascontiguousarray(values, dtype=float).reshape(len(y), -1)
+        names = tuple(columns[i]) if columns else tuple(f"z{j}" for j in range(values.shape[1]))
+        levels = tuple(str(j) for j in range(int(codes.max()) + 1))
+        constant = bool(np.all(values[:, 0] == 1.0))
+        shown = " + ".join(names[1:] if constant and len(names) > 1 else names)
+        label = f"({'1' if constant and len(names) == 1 else shown} | {group})"
+        codes = np.ascontiguousarray(codes, dtype=np.int32)
+        random.append(RandomTerm(group, levels, codes, names, values, label, constant))
+    return Design(
+        response=np.asarray(y, dtype=float),
+        response_name="y",
+        X=X,
+        names=tuple(f"x{j}" for j in range(X.shape[1])),
+        dropped=(),
+        random=tuple(random),
+        weights=weights,
+        offset=offset,
+        rows=np.arange(len(y)),
+        n_omitted=0,
+        state=None,  # type: ignore[arg-type]
+    )
+
+
+def dense_of_design(design: Design) -> DenseSystem:
+    """The design in the caller's own columns, terms not merged."""
+    y = design.response if design.offset is None else design.response - design.offset
+    blocks = [DenseBlock(t.codes, t.n_levels, t.values) for t in design.random]
+    return DenseSystem(y, design.X, blocks, design.weights)

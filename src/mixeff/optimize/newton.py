@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,9 @@ from mixeff.optimize.problem import Evaluation, Problem, resolution
 Floats = NDArray[np.float64]
 
 _FLAT = 1e-10  # eigenvalues below this part of the largest are treated as that part
+_POLISHING, _POLISHED = 5, 1e-11  # extra steps allowed, and the part of the tolerance they aim at
+_MEMORY, _NEAR = 3, 1e-6  # steps remembered, each having gained less than this
+_AGREE = 0.2  # ... and how far they may disagree with the model
 _EXPAND, _SHRINK = 3.0, 0.25
 
 
@@ -30,6 +33,9 @@ class NewtonResult:
     predicted_decrease: float
 
 
+Step = tuple[Floats, Floats]  # change of theta, change of the gradient
+
+
 @dataclass(frozen=True, slots=True)
 class _Model:
     """The quadratic model at a point in the eigenbasis of its Hessian."""
@@ -40,8 +46,8 @@ class _Model:
     pinned: NDArray[np.bool_]  # parameters of a column of Lambda that is exactly zero
 
     @classmethod
-    def at(cls, evaluation: Evaluation) -> _Model:
-        values, vectors = np.linalg.eigh(evaluation.hessian)
+    def at(cls, evaluation: Evaluation, steps: Sequence[Step] = ()) -> _Model:
+        values, vectors = np.linalg.eigh(_corrected(evaluation.hessian, steps))
         top = float(values[-1]) if values.size else 0.0
         values = np.maximum(values, max(_FLAT * top, 1e-300))
         gradient = evaluation.gradient
@@ -77,6 +83,23 @@ class _Model:
         return s * min(1.0, radius / length)
 
 
+def _corrected(hessian: Floats, steps: Sequence[Step]) -> Floats:
+    """The model made to agree with the change of the gradient over the latest steps.
+
+    Average information is not the Hessian, so by itself it converges linearly near the optimum;
+    a BFGS correction (Nocedal and Wright 2006, eq. 6.19) on top of the fresh model for the latest
+    steps makes it superlinear and keeps it positive semidefinite. A step over which the two
+    disagree by more than a factor says nothing of the curvature here and is left out.
+    """
+    B = hessian
+    for s, y in steps:
+        Bs = B @ s
+        model, actual = float(s @ Bs), float(s @ y)
+        if model > 0 and _AGREE * model < actual < model / _AGREE:
+            B = B - np.outer(Bs, Bs) / model + np.outer(y, y) / actual
+    return 0.5 * (B + B.T)
+
+
 def newton(
     problem: Problem,
     start: Evaluation,
@@ -93,17 +116,18 @@ def newton(
     start : Evaluation
         Already evaluated, so that a caller may go on from where another method stopped.
     tolerance : float
-        Stop when a full step is predicted to gain less than ``max(tolerance, 1e-13 |d|)``; that
-        last step is still taken, since it costs one evaluation and doubles the digits of theta.
+        Stop when a full step is predicted to gain less than ``max(tolerance, 1e-13 |d|)``; a last
+        step or two is still taken for the digits of theta (see ``_polish``).
     max_evaluations : int
     give_up : callable, optional
         Asked at every accepted point; True ends the run there, not converged.
     """
     current, model = start, _Model.at(start)
+    steps: tuple[Step, ...] = ()
     radius = max(1.0, float(np.linalg.norm(start.theta)))
     for _ in range(max_evaluations):
         if model.decrease < resolution(current.value, tolerance):
-            return _polish(problem, current, model)
+            return _polish(problem, current, model, steps, tolerance)
         step = model.step(radius)
         length, predicted = float(np.linalg.norm(step)), model.gain(step)
         trial = problem.evaluate(model.move(current.theta, step))
@@ -116,21 +140,47 @@ def newton(
         if ratio > 1e-4:
             if give_up is not None and give_up(trial):
                 return NewtonResult(trial, False, math.inf)
-            current, model = trial, _Model.at(trial)
+            steps = _remember(steps, current, trial)
+            current, model = trial, _Model.at(trial, steps)
         elif radius < 1e-10 * (1.0 + float(np.linalg.norm(current.theta))):
             break
     return NewtonResult(current, False, model.decrease)
 
 
-def _polish(problem: Problem, current: Evaluation, model: _Model) -> NewtonResult:
-    """Take the last step if there is anything left to gain and it does not lose."""
-    if model.decrease > 1e-16 * abs(current.value):
+def _remember(
+    steps: tuple[Step, ...], before: Evaluation, after: Evaluation
+) -> tuple[Step, ...]:
+    """Only short steps tell the curvature at the optimum; a long one starts the memory anew."""
+    if before.value - after.value > _NEAR:
+        return ()
+    step = (after.theta - before.theta, after.gradient - before.gradient)
+    return (*steps, step)[-_MEMORY:]
+
+
+def _polish(
+    problem: Problem,
+    current: Evaluation,
+    model: _Model,
+    steps: tuple[Step, ...],
+    tolerance: float,
+) -> NewtonResult:
+    """Last steps, judged by the gradient: differences of the criterion are rounding here.
+
+    A deviance right to 1e-9 leaves theta right to the square root of that; the gradient has more
+    digits than differences of the deviance, so these steps are kept while they shrink it.
+    """
+    for _ in range(_POLISHING):
+        if model.decrease <= _POLISHED * max(tolerance, 1e-9 * abs(current.value)):
+            break
         step = model.step(0.1 * (1.0 + float(np.linalg.norm(current.theta))))
         trial = problem.evaluate(model.move(current.theta, step))
-        if trial.value <= current.value + 1e-14 * abs(current.value):
-            decrease = _Model.at(trial).decrease
-            if decrease < model.decrease:
-                return NewtonResult(trial, True, decrease)
+        if not trial.value <= current.value + 1e-13 * (1.0 + abs(current.value)):
+            break
+        steps = _remember(steps, current, trial)
+        after = _Model.at(trial, steps)
+        if after.decrease >= model.decrease:
+            break
+        current, model = trial, after
     return NewtonResult(current, True, model.decrease)
 
 
