@@ -12,7 +12,7 @@ from mixeff.crossproducts.blocks import CrossProducts
 from mixeff.errors import ConvergenceError, DesignError
 from mixeff.factor import kernels, selected_inverse, solves
 from mixeff.factor.elimination import plan_elimination
-from mixeff.factor.stages import Layout, Stage, build_layout
+from mixeff.factor.stages import PANEL_ROWS, Layout, Stage, build_layout
 from mixeff.factor.threads import blas_threads
 
 Floats = NDArray[np.float64]
@@ -74,7 +74,7 @@ class BlockedSystem:
         self.threads = threads
         self.layout = build_layout(products, plan_elimination(products))
         # Room to pack the dense levels of a stage, 128 scalar ones or more at a time.
-        self.panel = np.empty((256, self.layout.A.shape[0]))
+        self.panel = np.empty((PANEL_ROWS, self.layout.A.shape[0]))
         self._free: list[Store] = []
         self._scratch: selected_inverse.Scratch | None = None
 
@@ -97,7 +97,7 @@ class BlockedSystem:
         store = self._free.pop() if self._free else Store.of(self.layout)
         try:
             with blas_threads(self.layout.A.shape[0], self.threads):
-                logdet = _factor(self.layout, store, matrices, self.panel)
+                logdet = _factor(self, store, matrices)
         except (ConvergenceError, DesignError):
             self._free.append(store)
             raise
@@ -114,8 +114,9 @@ class BlockedSystem:
         self._free.append(store)
 
 
-def _factor(layout: Layout, store: Store, Lambda: tuple[Floats, ...], panel: Floats) -> float:
+def _factor(system: BlockedSystem, store: Store, Lambda: tuple[Floats, ...]) -> float:
     """Eliminate the stages, factor the tail; log-determinant of the stages."""
+    layout = system.layout
     logdet = 0.0
     np.copyto(store.S, layout.A)
     for stage, at in zip(layout.stages[1:], store.stages[1:], strict=True):
@@ -133,8 +134,9 @@ def _factor(layout: Layout, store: Store, Lambda: tuple[Floats, ...], panel: Flo
                 stage.pointer, link.offset, link.ancestor, link.place, at.C, to.G, to.B
             )
         kernels.scatter_tail(
-            stage.pointer, stage.skip, stage.columns, layout.tail, at.C, store.S, panel
-        )
+            stage.pointer, stage.skip, stage.columns, layout.tail, at.C, store.S, system.panel,
+            stage.by_column.meets, stage.by_column.row, stage.by_column.level, system.threads,
+        )  # fmt: skip
     tail = tuple(Lambda[i] for i in layout.tail_groups)
     bad = kernels.factor_tail(store.S, store.L, layout.starts, tail, store.scalars)
     if bad > layout.starts[-1]:

@@ -1,7 +1,7 @@
 """Diagonal blocks of the inverse: traces for the gradient, conditional variances.
 
-ENGINE section 3. Q = Lambda M^-1 Lambda' in unscaled coordinates is found from the tail upwards: the dense tail by
-inversion of its factor, every stage on the pattern of its rows B_l only.
+ENGINE section 3. Q = Lambda M^-1 Lambda' in unscaled coordinates is found from the tail upwards:
+the dense tail by inversion of its factor, every stage on the pattern of its rows B_l only.
 """
 
 from __future__ import annotations
@@ -101,7 +101,8 @@ def invert_stages(factor: BlockedFactor, size: int, scratch: Scratch) -> None:
         QB, K = scratch.QB[s], scratch.K[s]
         kernels.inverse_tail(
             stage.pointer, stage.skip, drop, stage.columns, layout.tail, at.B, scratch.Q, QB,
-            factor.system.panel,
+            factor.system.panel, stage.by_column.meets, stage.by_column.row,
+            stage.by_column.level, factor.system.threads,
         )  # fmt: skip
         for link in stage.links:
             kernels.inverse_stage(

@@ -11,11 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixeff.crossproducts.blocks import CrossProducts, PairProducts
+from mixeff.factor import kernels
 from mixeff.factor.elimination import Plan
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int32]
 Longs = NDArray[np.int64]
+
+PANEL_ROWS = 256
+"""Columns packed at a time for BLAS: 128 levels of a scalar term and their products."""
+
+INDEXED_TAIL = 512
+"""From this size of the dense tail on (2 MB) it is walked row by row, to stay in the cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +44,26 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
+class ColumnIndex:
+    """The tail rows of a stage listed tail column by tail column, levels ascending.
+
+    A dense tail too big for the cache is walked one of its rows at a time; this says which rows of
+    ``B`` belong to each. Levels that touch more than a quarter of the tail are left out (they are
+    packed for BLAS instead). All arrays are empty where the tail is small.
+
+    Attributes
+    ----------
+    meets : (T + 1,) int64 array, starts of every tail column
+    row : int32 array, row of ``B``
+    level : int32 array, its level
+    """
+
+    meets: Longs
+    row: Codes
+    level: Codes
+
+
+@dataclass(frozen=True, slots=True)
 class Stage:
     """One factor of the chain: diagonal blocks ``G`` and the rows ``B`` below them.
 
@@ -50,6 +77,7 @@ class Stage:
     B : (R, q) array
     skip : int, rows at the start of each level that belong to later stages
     links : tuple of Link, one per later stage
+    by_column : ColumnIndex
     """
 
     group: int
@@ -60,6 +88,7 @@ class Stage:
     B: Floats
     skip: int
     links: tuple[Link, ...]
+    by_column: ColumnIndex
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +197,23 @@ def build_stage(
         Link(s + 1 + i, at, to, places(pointer, columns, later[i], to))
         for i, (at, to) in enumerate(chain)
     )
+    tail = position[plan.tail[0]] if plan.tail else width
+    by_column = column_index(pointer, skip, columns, tail, width + products.p + 1 - tail, q)
     return Stage(
-        plan.chain[s], position[plan.chain[s]], group.gram, pointer, columns, B, skip, links
+        plan.chain[s], position[plan.chain[s]], group.gram, pointer, columns, B, skip, links,
+        by_column,
+    )  # fmt: skip
+
+
+def column_index(
+    pointer: Longs, skip: int, columns: Codes, tail: int, width: int, q: int
+) -> ColumnIndex:
+    """The index by column where the tail is too big for the cache, else an empty one."""
+    if width < INDEXED_TAIL:
+        none = np.empty(0, dtype=np.int32)
+        return ColumnIndex(np.empty(0, dtype=np.int64), none, none)
+    return ColumnIndex(
+        *kernels.index_columns(pointer, skip, columns, tail, width, q, PANEL_ROWS)
     )
 
 

@@ -64,6 +64,16 @@ def eliminate(
     C: Floats,
     /,
 ) -> float: ...
+def index_columns(
+    pointer: Longs,
+    skip: int,
+    columns: Codes,
+    tail: int,
+    width: int,
+    q: int,
+    room: int,
+    /,
+) -> tuple[Longs, Codes, Codes]: ...
 def scatter_tail(
     pointer: Longs,
     skip: int,
@@ -72,6 +82,10 @@ def scatter_tail(
     C: Floats,
     S: Floats,
     panel: Floats,
+    meets: Longs,
+    meets_row: Codes,
+    meets_level: Codes,
+    threads: int,
     /,
 ) -> None: ...
 def scatter_stage(
@@ -129,6 +143,10 @@ def inverse_tail(
     Q: Floats,
     QB: Floats,
     panel: Floats,
+    meets: Longs,
+    meets_row: Codes,
+    meets_level: Codes,
+    threads: int,
     /,
 ) -> None: ...
 def inverse_stage(

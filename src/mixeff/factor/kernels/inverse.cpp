@@ -4,6 +4,7 @@
 
 #include "blas.hpp"
 #include "kernels.hpp"
+#include "parallel.hpp"
 #include "small.hpp"
 
 namespace mixeff {
@@ -31,10 +32,23 @@ inline void gather_level(const double *B, const int32_t *at, int64_t m, const do
     }
 }
 
+// out = sum_j row[at[j]] B_j for one row of Q and one level.
+template <int Q>
+inline void gather_row(const double *B, const int32_t *at, int64_t m, const double *row,
+                       double *out, int64_t size) {
+    const int64_t q = Q ? Q : size;
+    for (int64_t k = 0; k < q; ++k) out[k] = 0.0;
+    for (int64_t j = 0; j < m; ++j) {
+        const double v = row[at[j]];
+        for (int64_t k = 0; k < q; ++k) out[k] += v * B[j * q + k];
+    }
+}
+
 }  // namespace
 
 void inverse_tail(Longs pointer, int64_t skip, int64_t drop, Codes columns, int64_t tail, Mat B,
-                  Mat Q, MatOut QB, MatOut panel) {
+                  Mat Q, MatOut QB, MatOut panel, Longs meets, Codes meets_row, Codes meets_level,
+                  int threads) {
     const int64_t n_levels = int64_t(pointer.shape(0)) - 1, q = int64_t(B.shape(1));
     const int64_t width = int64_t(Q.shape(0)), size = width - drop;
     // The panel holds the packed columns in its first half and the products in its second.
@@ -43,6 +57,7 @@ void inverse_tail(Longs pointer, int64_t skip, int64_t drop, Codes columns, int6
     const int32_t *col = columns.data();
     const double *base = Q.data() - tail * width - tail;
     double *result = panel.data() + room * width;
+    const bool by_column = meets.shape(0) > 0;
     std::vector<int64_t> packed;
     auto flush = [&] {
         if (packed.empty()) return;
@@ -62,14 +77,25 @@ void inverse_tail(Longs pointer, int64_t skip, int64_t drop, Codes columns, int6
     };
     with_size(q, [&](auto fixed) {
         constexpr int F = decltype(fixed)::value;
+        if (by_column)
+            share(size, threads, [&](int64_t r) {
+                // One row of Q stays in cache while the levels that meet it stream by.
+                const double *row = Q.data() + r * width - tail;
+                for (int64_t e = meets.data()[r]; e < meets.data()[r + 1]; ++e) {
+                    const int64_t l = meets_level.data()[e], first = ptr[l] + skip;
+                    gather_row<F>(B.data() + first * q, col + first, ptr[l + 1] - drop - first, row,
+                                  QB.data() + meets_row.data()[e] * q, q);
+                }
+            });
         for (int64_t l = 0; l < n_levels; ++l) {
             const int64_t first = ptr[l] + skip, last = ptr[l + 1] - drop;
             std::fill(QB.data() + ptr[l] * q, QB.data() + first * q, 0.0);
             std::fill(QB.data() + last * q, QB.data() + ptr[l + 1] * q, 0.0);
             const double *b = B.data() + first * q;
-            if (4 * (last - first) <= size || room < q) {
-                gather_level<F>(b, col + first, last - first, base, width, QB.data() + first * q,
-                                q);
+            if (!is_dense(ptr[l + 1] - first, width, q, 2 * room)) {
+                if (!by_column)
+                    gather_level<F>(b, col + first, last - first, base, width,
+                                    QB.data() + first * q, q);
                 continue;
             }
             if (int64_t(packed.size() + 1) * q > room) flush();

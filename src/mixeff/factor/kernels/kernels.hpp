@@ -24,8 +24,16 @@ Array fixed_gram(Mat X, Vec X_shift, Vec X_scale, Mat y, Vec y_shift, Vec y_scal
                  int threads);
 
 double eliminate(Cube G, Longs pointer, Mat B, Mat Lambda, CubeOut T, CubeOut R, MatOut C);
+// Whether a level with m rows is packed into the panel (room columns) for BLAS: it touches more
+// than a quarter of the tail. Such levels are left out of the index by column.
+inline bool is_dense(int64_t m, int64_t width, int64_t q, int64_t room) {
+    return 4 * m > width && q <= room / 2;
+}
+
 void scatter_tail(Longs pointer, int64_t skip, Codes columns, int64_t tail, Mat C, MatOut S,
-                  MatOut panel);
+                  MatOut panel, Longs meets, Codes meets_row, Codes meets_level, int threads);
+nb::tuple index_columns(Longs pointer, int64_t skip, Codes columns, int64_t tail, int64_t width,
+                        int64_t q, int64_t room);
 void scatter_stage(Longs pointer, int64_t offset, Codes ancestor, Codes place, Mat C, CubeOut G,
                    MatOut B);
 
@@ -36,7 +44,8 @@ nb::list tail_traces(Mat S, Mat Q, int64_t size, Longs starts, Mats Lambdas);
 void scale_inverse(MatOut Q, int64_t size, Longs starts, Mats Lambdas);
 
 void inverse_tail(Longs pointer, int64_t skip, int64_t drop, Codes columns, int64_t tail, Mat B,
-                  Mat Q, MatOut QB, MatOut panel);
+                  Mat Q, MatOut QB, MatOut panel, Longs meets, Codes meets_row, Codes meets_level,
+                  int threads);
 void inverse_stage(Longs pointer, int64_t offset, int64_t drop, Codes ancestor, Codes place, Mat B,
                    Cube diagonal, Mat off, MatOut QB);
 void level_quadratic(Longs pointer, Mat B, Mat QB, CubeOut K);

@@ -31,6 +31,7 @@ NB_MODULE(_compiled, m) {
     def(m, "pair_gram", &pair_gram);
     def(m, "fixed_gram", &fixed_gram);
     def(m, "eliminate", &eliminate, free_gil());
+    def(m, "index_columns", &index_columns);
     def(m, "scatter_tail", &scatter_tail, free_gil());
     def(m, "scatter_stage", &scatter_stage, free_gil());
     def(m, "factor_tail", &factor_tail, free_gil());

@@ -1,6 +1,8 @@
 // Split a range over threads; each part must write only what is its own.
 #pragma once
 
+#include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <thread>
 #include <vector>
@@ -28,6 +30,21 @@ void split(const int64_t *cumulative, int64_t count, int threads, Work work) {
         first = last;
     }
     for (auto &member : team) member.join();
+}
+
+// work(i) for i in 0 .. count-1 in short runs handed out as threads get free.
+template <typename Work>
+void share(int64_t count, int threads, Work work) {
+    const int64_t run = 16;
+    std::atomic<int64_t> next(0);
+    auto member = [&] {
+        for (int64_t from = next.fetch_add(run); from < count; from = next.fetch_add(run))
+            for (int64_t i = from; i < std::min(from + run, count); ++i) work(i);
+    };
+    std::vector<std::thread> team;
+    for (int t = 1; t < threads; ++t) team.emplace_back(member);
+    member();
+    for (auto &one : team) one.join();
 }
 
 }  // namespace mixeff

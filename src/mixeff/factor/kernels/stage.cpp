@@ -4,6 +4,7 @@
 
 #include "blas.hpp"
 #include "kernels.hpp"
+#include "parallel.hpp"
 #include "small.hpp"
 
 namespace mixeff {
@@ -51,20 +52,16 @@ double eliminate_levels(const double *G, const int64_t *ptr, const double *B, co
     return 2.0 * (logdet + std::log(pivots));
 }
 
-// S -= C_l C_l' for one level, lower triangle.
+// S[at[i], at[j]] -= C_i C_j' for one row i and j <= i.
 template <int Q>
-inline void scatter_level(const double *C, const int32_t *at, int64_t m, double *S, int64_t width,
-                          int64_t size) {
+inline void subtract_row(const double *C, const int32_t *at, int64_t i, double *row, int64_t size) {
     const int64_t q = Q ? Q : size;
-    for (int64_t i = 0; i < m; ++i) {
-        double *row = S + int64_t(at[i]) * width;
-        const double *ci = C + i * q;
-        for (int64_t j = 0; j <= i; ++j) {
-            const double *cj = C + j * q;
-            double s = 0.0;
-            for (int64_t k = 0; k < q; ++k) s += ci[k] * cj[k];
-            row[at[j]] -= s;
-        }
+    const double *ci = C + i * q;
+    for (int64_t j = 0; j <= i; ++j) {
+        const double *cj = C + j * q;
+        double s = 0.0;
+        for (int64_t k = 0; k < q; ++k) s += ci[k] * cj[k];
+        row[at[j]] -= s;
     }
 }
 
@@ -79,14 +76,41 @@ double eliminate(Cube G, Longs pointer, Mat B, Mat Lambda, CubeOut T, CubeOut R,
     });
 }
 
+nb::tuple index_columns(Longs pointer, int64_t skip, Codes columns, int64_t tail, int64_t width,
+                        int64_t q, int64_t room) {
+    const int64_t n_levels = int64_t(pointer.shape(0)) - 1;
+    const int64_t *ptr = pointer.data();
+    const int32_t *col = columns.data();
+    int64_t *meets;
+    auto meets_out = owned<int64_t>({size_t(width + 1)}, meets);
+    auto sparse = [&](int64_t l) { return !is_dense(ptr[l + 1] - ptr[l] - skip, width, q, room); };
+    for (int64_t l = 0; l < n_levels; ++l)
+        if (sparse(l))
+            for (int64_t row = ptr[l] + skip; row < ptr[l + 1]; ++row) ++meets[col[row] - tail + 1];
+    for (int64_t r = 0; r < width; ++r) meets[r + 1] += meets[r];
+    int32_t *rows, *levels;
+    auto rows_out = owned<int32_t>({size_t(meets[width])}, rows);
+    auto levels_out = owned<int32_t>({size_t(meets[width])}, levels);
+    std::vector<int64_t> next(meets, meets + width);
+    for (int64_t l = 0; l < n_levels; ++l)
+        if (sparse(l))
+            for (int64_t row = ptr[l] + skip; row < ptr[l + 1]; ++row) {
+                const int64_t at = next[col[row] - tail]++;
+                rows[at] = int32_t(row);
+                levels[at] = int32_t(l);
+            }
+    return nb::make_tuple(meets_out, rows_out, levels_out);
+}
+
 void scatter_tail(Longs pointer, int64_t skip, Codes columns, int64_t tail, Mat C, MatOut S,
-                  MatOut panel) {
+                  MatOut panel, Longs meets, Codes meets_row, Codes meets_level, int threads) {
     const int64_t n_levels = int64_t(pointer.shape(0)) - 1, q = int64_t(C.shape(1));
     const int64_t width = int64_t(S.shape(0)), room = int64_t(panel.shape(0));
     const int64_t *ptr = pointer.data();
     const int32_t *col = columns.data();
     // Columns relative to the tail: shift S instead of every index.
     double *base = S.data() - tail * width - tail;
+    const bool by_column = meets.shape(0) > 0;
     int64_t used = 0;
     auto flush = [&] {
         if (!used) return;
@@ -98,11 +122,24 @@ void scatter_tail(Longs pointer, int64_t skip, Codes columns, int64_t tail, Mat 
     };
     with_size(q, [&](auto size) {
         constexpr int Q = decltype(size)::value;
+        if (by_column)
+            share(width, threads, [&](int64_t r) {
+                // One row of S stays in cache while the levels that meet it stream by, in order.
+                double *row = S.data() + r * width - tail;
+                for (int64_t e = meets.data()[r]; e < meets.data()[r + 1]; ++e) {
+                    const int64_t first = ptr[meets_level.data()[e]] + skip;
+                    subtract_row<Q>(C.data() + first * q, col + first, meets_row.data()[e] - first,
+                                    row, q);
+                }
+            });
         for (int64_t l = 0; l < n_levels; ++l) {
             const int64_t first = ptr[l] + skip, m = ptr[l + 1] - first;
             const double *c = C.data() + first * q;
-            if (4 * m <= width || room < q) {
-                scatter_level<Q>(c, col + first, m, base, width, q);
+            if (!is_dense(m, width, q, room)) {
+                if (!by_column)
+                    for (int64_t i = 0; i < m; ++i)
+                        subtract_row<Q>(c, col + first, i, base + int64_t(col[first + i]) * width,
+                                        q);
                 continue;
             }
             if (used + q > room) flush();

@@ -113,12 +113,31 @@ def eliminate(
     return logdet
 
 
+def index_columns(
+    pointer: Longs, skip: int, columns: Codes, tail: int, width: int, q: int, room: int
+) -> tuple[Longs, Codes, Codes]:
+    """The tail rows listed tail column by tail column, levels ascending: starts, row, level.
+
+    Levels that touch more than a quarter of the tail are left out: they are packed for BLAS.
+    """
+    level = np.repeat(np.arange(pointer.size - 1), np.diff(pointer))
+    counts = np.diff(pointer) - skip
+    sparse = ~((4 * counts > width) & (q <= room // 2))
+    rows = np.flatnonzero(sparse[level] & (columns >= tail))
+    rows = rows[np.argsort(columns[rows], kind="stable")]
+    counts = np.bincount(columns[rows] - tail, minlength=width)
+    meets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    return meets, rows.astype(np.int32), level[rows].astype(np.int32)
+
+
 def scatter_tail(
-    pointer: Longs, skip: int, columns: Codes, tail: int, C: Floats, S: Floats, panel: Floats
-) -> None:
+    pointer: Longs, skip: int, columns: Codes, tail: int, C: Floats, S: Floats, panel: Floats,
+    meets: Longs, meets_row: Codes, meets_level: Codes, threads: int,
+) -> None:  # fmt: skip
     """S -= C_l C_l' over the tail rows of every level; the first ``skip`` rows are later stages.
 
-    ``panel`` (k, T) is room to pack dense levels into; its contents mean nothing.
+    ``panel`` (k, T) is room to pack dense levels into, ``meets...`` the index by column, which
+    gives another order of the same work; neither matters here.
     """
     for level in range(pointer.size - 1):
         rows = slice(pointer[level] + skip, pointer[level + 1])
@@ -232,7 +251,7 @@ def scale_inverse(Q: Floats, size: int, starts: Longs, Lambdas: tuple[Floats, ..
 
 def inverse_tail(
     pointer: Longs, skip: int, drop: int, columns: Codes, tail: int, B: Floats, Q: Floats,
-    QB: Floats, panel: Floats,
+    QB: Floats, panel: Floats, meets: Longs, meets_row: Codes, meets_level: Codes, threads: int,
 ) -> None:  # fmt: skip
     """QB_l = Q B_l over the tail rows of every level, less the last ``drop``; the rest is 0."""
     QB[...] = 0.0
