@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mixeff.design.coding import resolve_contrasts
 from mixeff.design.design import Design
-from mixeff.design.fixed import LinearPlan, linear_matrix, plan_linear
+from mixeff.design.fixed import LinearPlan, about_their_means, linear_matrix, plan_linear
 from mixeff.design.inputs import Inputs, part_labels, read_inputs
 from mixeff.design.random import RandomState, build_random
 from mixeff.design.rank import independent_columns
@@ -125,6 +125,10 @@ def _fixed(
         all(kind == "indicator" for _, kind in term.codings) for term in plan.terms
     )
     independent = independent_columns(X, intercept=plan.intercept, constant_in_span=constant)
+    centred = about_their_means(plan, inputs.values) if independent.size < X.shape[1] else None
+    if centred is not None:  # x:a with x near 1e8 looks like a multiple of a, but is none
+        about = linear_matrix(plan, centred, n_rows)
+        independent = independent_columns(about, intercept=True, constant_in_span=True)
     kept = tuple(independent.tolist())
     if len(kept) == X.shape[1]:
         return X, kept, ()

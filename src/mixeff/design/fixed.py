@@ -15,6 +15,7 @@ from mixeff.formula.tree import LinearPart
 Floats = NDArray[np.float64]
 
 INTERCEPT = "(Intercept)"
+_BLOCK = 8_192  # rows filled at a time: all their columns stay in the cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,15 +130,43 @@ def linear_matrix(plan: LinearPlan, values: Mapping[str, Value], n_rows: int) ->
     """
     width = int(plan.intercept) + sum(len(term.names) for term in plan.terms)
     X = np.empty((n_rows, width))
+    tables = _tables(plan, values)
+    for start in range(0, n_rows, _BLOCK):
+        _fill(plan, values, tables, X[start : start + _BLOCK], start)
+    return X
+
+
+def _tables(plan: LinearPlan, values: Mapping[str, Value]) -> dict[tuple[str, Kind], Floats]:
+    """The rows that the levels of each factor stand for, by label and kind of coding."""
+    contrasts = dict(plan.contrasts)
+    out: dict[tuple[str, Kind], Floats] = {}
+    for term in plan.terms:
+        for label, kind in term.codings:
+            value = values[label]
+            if isinstance(value, Numeric) or (label, kind) in out:
+                continue
+            contrast = kind == "contrast"
+            out[label, kind] = contrasts[label].matrix if contrast else np.eye(len(value.levels))
+    return out
+
+
+def _fill(
+    plan: LinearPlan,
+    values: Mapping[str, Value],
+    tables: Mapping[tuple[str, Kind], Floats],
+    X: Floats,
+    start: int,
+) -> None:
+    """Fill some consecutive rows of the model matrix."""
     column = 0
     if plan.intercept:
         X[:, 0] = 1.0
         column = 1
-    contrasts = dict(plan.contrasts)
+    rows = slice(start, start + X.shape[0])
     for term in plan.terms:
         block: Floats | None = None
         for label, kind in term.codings:
-            own = _columns(values[label], kind, contrasts.get(label))
+            own = _columns(values[label], tables.get((label, kind)), rows)
             block = own if block is None else _products(block, own)
         assert block is not None
         if block.ndim == 1:
@@ -145,22 +174,17 @@ def linear_matrix(plan: LinearPlan, values: Mapping[str, Value], n_rows: int) ->
         else:
             X[:, column : column + block.shape[1]] = block
         column += len(term.names)
-    return X
 
 
-def _columns(value: Value, kind: Kind, contrast: Contrast | None) -> Floats:
+def _columns(value: Value, table: Floats | None, rows: slice) -> Floats:
     """Columns of one variable: (n,) for a numeric vector, else (n, m)."""
     if isinstance(value, Numeric):
-        return value.values
-    if kind == "indicator":
-        table: Floats = np.eye(len(value.levels))
-    else:
-        assert contrast is not None
-        table = contrast.matrix
-    columns = np.take(table, value.codes, axis=0, mode="clip")
-    missing = value.codes < 0
-    if missing.any():
-        columns[missing] = np.nan
+        return value.values[rows]
+    assert table is not None
+    codes = value.codes[rows]
+    columns: Floats = np.take(table, codes, axis=0, mode="clip")
+    if codes.min(initial=0) < 0:
+        columns[codes < 0] = np.nan
     return columns
 
 
@@ -172,3 +196,31 @@ def _products(left: Floats, right: Floats) -> Floats:
     b = right[:, None] if right.ndim == 1 else right
     product: Floats = (b[:, :, None] * a[:, None, :]).reshape(a.shape[0], -1)
     return product
+
+
+def about_their_means(plan: LinearPlan, values: Mapping[str, Value]) -> dict[str, Value] | None:
+    """The values with every numeric vector centred, if that leaves the span of the columns alone.
+
+    Centring x changes the columns of ``x:a`` by a multiple of those of ``a``. If every margin of
+    every term with a number in it stands in the model before the term, the columns from the first
+    to any later term span what they did. None if they might not, or if no interaction has a number.
+    """
+    if not plan.intercept:
+        return None
+    seen: set[frozenset[str]] = {frozenset()}
+    mixed = False
+    for term in plan.terms:
+        labels = frozenset(label for label, _ in term.codings)
+        numbers = [label for label, kind in term.codings if kind == "numeric"]
+        if any(labels - {label} not in seen for label in numbers):
+            return None
+        mixed = mixed or (bool(numbers) and len(labels) > 1)
+        seen.add(labels)
+    if not mixed:
+        return None
+    out = dict(values)
+    for label in plan.variables:
+        value = values[label]
+        if isinstance(value, Numeric) and value.values.ndim == 1:
+            out[label] = Numeric(value.values - value.values.mean())
+    return out

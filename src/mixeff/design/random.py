@@ -13,7 +13,7 @@ from mixeff.design.design import RandomTerm
 from mixeff.design.fixed import INTERCEPT, LinearPlan, linear_matrix, plan_linear
 from mixeff.design.values import Value
 from mixeff.design.variables import Variable, as_group, label_of
-from mixeff.formula.tree import LinearPart, RandomPart, Term
+from mixeff.formula.tree import LinearPart, RandomPart
 from mixeff.frames.levels import interaction
 
 Floats = NDArray[np.float64]
@@ -135,9 +135,8 @@ def _term(
 
 
 def _split_note(part: RandomPart, plan: LinearPlan) -> str:
-    term: Term | str = plan.terms[0].label
     return (
-        f"{part.label}: the {len(plan.names)} columns of {term} "
+        f"{part.label}: the {len(plan.names)} columns of {plan.terms[0].label} "
         f"({', '.join(plan.names)}) are independent, each with a variance of its own; lme4 would "
         'estimate their correlations (Control(double_bar="lme4") does so here).'
     )

@@ -24,7 +24,7 @@ TOLERANCE = 1e-7
 _CLEAR = 3e-5  # relative norm above which a Gram pivot is beyond doubt
 _ROUNDING = 64 * np.finfo(np.float64).eps  # a centred constant is this small, relative to itself
 _NOISE = 8 * np.finfo(np.float64).eps  # rounding of an entry, relative to its size
-_BLOCK = 65_536
+_BLOCK = 16_384
 
 
 def independent_columns(X: Floats, *, intercept: bool, constant_in_span: bool) -> NDArray[np.intp]:
@@ -101,8 +101,9 @@ def _triangle(X: Floats, first: int, means: Floats, scale: Floats) -> Floats:
     """R of the QR of the centred, normalized columns, block after block (TSQR): small memory."""
     p = X.shape[1] - first
     R = np.zeros((0, p))
-    for start in range(0, X.shape[0], _BLOCK):
-        block = (X[start : start + _BLOCK, first:] - means) / scale
+    step = max(_BLOCK, 8 * p)
+    for start in range(0, X.shape[0], step):
+        block = (X[start : start + step, first:] - means) / scale
         R = qr(np.vstack([R, block]), mode="r", overwrite_a=True, check_finite=False)[0][:p]
     return np.asarray(R)
 

@@ -1,6 +1,7 @@
 """Model matrices against R 4.2's ``model.matrix``: column names, and a checksum of every column.
 
-The numbers in ``model_matrix_r.txt`` come from R with the data below (``expand.grid(a, b, r = 1:2)``, x, z, l, o) by
+The numbers in ``model_matrix_r.txt`` come from R with the data below (``expand.grid(a, b,
+r = 1:2)`` with x, z, l, o) by
 ``X <- model.matrix(f, d, contrasts.arg = ca); colnames(X); colSums(X * 1:12)``.
 """
 

@@ -56,6 +56,7 @@ def test_a_large_mean_neither_drops_nor_saves_a_column(shift: float) -> None:
     assert kept(ONES, x, X2) == [0, 1, 2]
     assert kept(ONES, x, 2 * x, X2) == [0, 1, 3]
     assert kept(ONES, x, X2 + shift, x + X2) == [0, 1, 2]
+    assert kept(ONES, x, X2 + shift, X3) == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("shift", [0.0, 1e8])
@@ -116,3 +117,16 @@ def test_an_empty_cell_of_an_interaction_goes() -> None:
         warnings.simplefilter("ignore", DesignWarning)
         design = build_design(parse_formula("y ~ a * b"), {k: v[use] for k, v in d.items()})
     assert design.dropped == ("aq:bv",)
+
+
+@pytest.mark.parametrize("shift", [0.0, 1e8])
+def test_interactions_survive_a_large_mean(shift: float) -> None:
+    # The slopes of x in the groups do not depend on the origin of x: nothing may be dropped.
+    d = {"y": X3, "x": X1 + shift, "z": X2 - shift, "a": np.array(["p", "q", "r"])[G]}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert build_design(parse_formula("y ~ x * a"), d).dropped == ()
+        assert build_design(parse_formula("y ~ x * z"), d).dropped == ()
+    with pytest.warns(DesignWarning, match=r"dropping 1 column / coefficient: I\(x \+ 1\)$"):
+        design = build_design(parse_formula("y ~ x * a + I(x + 1)"), d)
+    assert design.names[-1] == "x:ar"
