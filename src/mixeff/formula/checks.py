@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from mixeff.formula.bars import BARS, contains_bar, strip, summands
 from mixeff.formula.deparse import deparse
 from mixeff.formula.functions import (
@@ -97,10 +99,10 @@ def _check_logical(node: Binary, outer: Call, text: str) -> None:
         )  # fmt: skip
 
 
-def check_terms(expressions: list[Expression], text: str) -> None:
+def check_terms(expressions: list[Expression], text: str, columns: Collection[str] = ()) -> None:
     """Every term on the right uses a column, and none is ``cbind()``."""
     for node in expressions:
-        if not variables_of(node):
+        if not variables_of(node, columns):
             hint = (
                 "; to compare write `==`"
                 if isinstance(node, Call) and any(a.name is not None for a in node.arguments)

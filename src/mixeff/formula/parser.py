@@ -129,7 +129,7 @@ def _assemble(
     random = tuple(p for bar in split.bars for p in random_parts(bar, text, double_bar, known))
     _check_repeated(random, text)
     parts = (expanded.part, *(p.effects for p in random))
-    check_terms([v for part in parts for t in part.terms for v in t.variables], text)
+    check_terms([v for part in parts for t in part.terms for v in t.variables], text, known)
     display = _with_response(response, _display(rhs, text, known))
     return ModelFormula(
         text=text,

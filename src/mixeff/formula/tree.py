@@ -10,7 +10,7 @@ class Number:
     """A numeric literal; ``text`` is how R prints it (``1e5`` is ``1e+05``), for labels."""
 
     value: float
-    text: str
+    text: str = field(compare=False)
     position: int = field(default=0, compare=False)
 
 
