@@ -7,6 +7,7 @@ issue's tolerance of 1e-5 leaves two digits of room everywhere.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -156,24 +157,26 @@ def test_predictions(case: dict[str, Any]) -> None:
     assert_close(fit.predict(unseen, allow_new_levels=True), want["new_level"], fit.sigma)
 
 
-# Where lme4's default stops short of the optimum, so that its printed digits are not those of the
-# optimum (lme4_default.logLik_minus_reference of the case, in log-likelihood units, in brackets).
-PRINTED_ELSEWHERE: dict[str, str] = {}
+# Texts that cannot be equal, each with its reason.
+PRINTED_ELSEWHERE = {
+    ("dyestuff", "print_text"): "the estimate is 1527.5, a tie at four digits: the mean of the 30 "
+    "yields is exactly that, R of the reference had it a rounding error lower",
+    ("sleepstudy_fdb_p", "summary_text"): "theta is not unique, nor are the printed variances",
+    ("sleepstudy_fdb_p", "print_text"): "theta is not unique, nor are the printed variances",
+}
 
 
 @pytest.mark.parametrize("which", ["summary_text", "print_text"])
 def test_printed_text(case: dict[str, Any], which: str) -> None:
-    if case["id"] in PRINTED_ELSEWHERE:
-        assert case["lme4_default"]["logLik_minus_reference"] < -1e-9
-        return
     fit = fit_case(case["id"])
     text = str(fit.summary()) if which == "summary_text" else str(fit)
     got, want = comparable_lines(text), comparable_lines(case[which])
     if case["fit"]["isSingular"]:
-        # lme4's two closing lines name its optimizer and no direction; ours name the direction.
-        cut = next(i for i, line in enumerate(want) if line.startswith("optimizer (")) \
-            if any(line.startswith("optimizer (") for line in want) else len(want)
-        assert got[: cut] == want[:cut]
+        # lme4's closing lines name its optimizer and no direction; ours name the direction.
+        closing = next(i for i, line in enumerate(want) if line.startswith("optimizer ("))
+        got, want = got[:closing], want[:closing]
         assert "boundary (singular) fit: " in text
-        return
+    if (case["id"], which) in PRINTED_ELSEWHERE:
+        # Only numbers may differ: the same lines, the same words.
+        got, want = ([re.sub(r"[-\d.]+", "#", line).split() for line in x] for x in (got, want))
     assert got == want
