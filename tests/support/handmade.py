@@ -88,8 +88,10 @@ def dense_estimate(design: Design, theta: Sequence[float], reml: bool = True) ->
     """Everything at a given theta from V = W^-1 + Z Lambda Lambda' Z' itself (no Cholesky of M)."""
     n, p = design.X.shape
     Lambda = factors(design, theta)
-    zl = [dense_z(t) @ np.kron(np.eye(t.n_levels), f)
-          for t, f in zip(design.random, Lambda, strict=True)]
+    zl = [
+        dense_z(t) @ np.kron(np.eye(t.n_levels), f)
+        for t, f in zip(design.random, Lambda, strict=True)
+    ]
     weights = np.ones(n) if design.weights is None else design.weights
     V = np.diag(1 / weights) + sum(z @ z.T for z in zl)
     y = design.response - (0.0 if design.offset is None else design.offset)
@@ -107,8 +109,15 @@ def dense_estimate(design: Design, theta: Sequence[float], reml: bool = True) ->
         for z, t, f in zip(zl, design.random, Lambda, strict=True)
     )
     return LinearEstimate(
-        reml=reml, theta=np.array(theta, float), Lambda=Lambda, beta=beta, unscaled_covariance=U,
-        sigma=float(np.sqrt(r2 / nu)), criterion=float(criterion), pwrss=r2, modes=modes,
+        reml=reml,
+        theta=np.array(theta, float),
+        Lambda=Lambda,
+        beta=beta,
+        unscaled_covariance=U,
+        sigma=float(np.sqrt(r2 / nu)),
+        criterion=float(criterion),
+        pwrss=r2,
+        modes=modes,
         convergence=Verdict(True, "Converged.", np.zeros(len(theta)), 1.0, 0.0, 1, 0.0, "by hand"),
     )
 

@@ -62,9 +62,7 @@ def _not_a_model(name: str, value: Any, options: Sequence[str]) -> str:
     return f'"{name}" is neither an option nor a fitted model ({type(value).__name__}).{hint}'
 
 
-def _labels(
-    models: Sequence[Any], named: Mapping[str, Any], frame: FrameType | None
-) -> list[str]:
+def _labels(models: Sequence[Any], named: Mapping[str, Any], frame: FrameType | None) -> list[str]:
     labels: list[str] = []
     taken = set(named)
     for position, model in enumerate(models, start=1):

@@ -53,8 +53,6 @@ class LinearMixedModel:
     design: Design
     estimate: LinearEstimate
 
-    # -- what was asked -------------------------------------------------------------------------
-
     @property
     def formula(self) -> str:
         """The formula as written."""
@@ -79,8 +77,6 @@ class LinearMixedModel:
     def is_reml(self) -> bool:
         """Whether the fit is by restricted maximum likelihood."""
         return self.estimate.reml
-
-    # -- counts ---------------------------------------------------------------------------------
 
     @property
     def nobs(self) -> int:
@@ -117,8 +113,6 @@ class LinearMixedModel:
         """Observations minus estimated parameters."""
         return self.nobs - self.df
 
-    # -- fixed effects --------------------------------------------------------------------------
-
     @property
     def fixef(self) -> pd.Series[float]:
         """Estimated fixed effects by coefficient name."""
@@ -129,12 +123,7 @@ class LinearMixedModel:
     @property
     def stderr(self) -> pd.Series[float]:
         """Standard errors of the fixed effects, given theta."""
-        import pandas as pd
-
-        from mixeff.inference.coefficients import covariance
-
-        variances = np.diag(covariance(self.estimate))
-        return pd.Series(np.sqrt(variances), index=list(self.design.names), dtype=float)
+        return self.coefficients["std_error"].rename(None)
 
     @property
     def vcov(self) -> pd.DataFrame:
@@ -152,8 +141,6 @@ class LinearMixedModel:
         from mixeff.inference.coefficients import coefficient_table
 
         return coefficient_table(self.design, self.estimate).to_frame()
-
-    # -- random effects -------------------------------------------------------------------------
 
     @property
     def ranef(self) -> dict[str, pd.DataFrame]:
@@ -205,8 +192,6 @@ class LinearMixedModel:
         """Verdict of the optimality conditions: ``ok``, a sentence, gradient, curvature ..."""
         return self.estimate.convergence
 
-    # -- criteria -------------------------------------------------------------------------------
-
     @property
     def loglik(self) -> float:
         """Log-likelihood; the restricted one for a REML fit."""
@@ -242,8 +227,6 @@ class LinearMixedModel:
         from mixeff.model.criteria import akaike_corrected
 
         return akaike_corrected(self.loglik, self.df, self.nobs)
-
-    # -- rows -----------------------------------------------------------------------------------
 
     @property
     def fitted(self) -> Floats:
@@ -292,25 +275,21 @@ class LinearMixedModel:
         newdata : data frame or None
             Rows to predict; None means the rows of the fit.
         random : "all", None or str
-            ``"all"``: all random effects. ``None``: the fixed effects alone. A bar formula such
-            as ``"~ (1 | class)"``: the terms it names only.
+            All random effects, none, or those a bar formula names: ``"~ (1 | class)"``.
         type : {"response", "link"}
             The same thing for a linear model.
         allow_new_levels : bool
-            Levels the fit has not seen (and missing ones) get a random effect of zero instead of
-            an error.
+            Levels the fit has not seen, and missing ones, get a random effect of zero.
         se : bool
-            Also give standard errors, given theta. With random effects they are those of the
-            prediction error: of beta, and of the conditional modes about the random effects.
+            Also give standard errors, given theta (of the prediction error of X beta + Z b).
         offset : (m,) array or None
             Offset of the new rows; needed if the fit was given one as an array.
 
         Returns
         -------
         ndarray or pandas.Series
-            A series with newdata's index where newdata is pandas; with ``se=True`` a pandas
-            DataFrame with the columns ``estimate`` and ``std_error``. A row of newdata with a
-            missing value gives NaN.
+            A series with newdata's index where newdata is pandas; with ``se=True`` a DataFrame
+            with columns ``estimate, std_error``. Rows with missing values give NaN.
 
         Raises
         ------
@@ -340,8 +319,6 @@ class LinearMixedModel:
             unknown=unknown,
         )
 
-    # -- tables ---------------------------------------------------------------------------------
-
     def summary(self, ddf: str | None = None, correlation: bool | None = None) -> SummaryTable:
         """The summary table, printed in lme4's layout.
 
@@ -368,8 +345,6 @@ class LinearMixedModel:
 
     def _repr_html_(self) -> str:
         return self.summary()._repr_html_()
-
-    # -- new fits -------------------------------------------------------------------------------
 
     def update(self, formula: str | None = None, **arguments: Any) -> LinearMixedModel:
         """Fit again with some arguments of the call changed.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,7 @@ def prepare(
     design = build_design(
         parsed, frame, weights=weights, offset=offset, contrasts=contrasts, na_action=na_action
     )
+    design = _own(design)
     request = Request(
         formula=formula,
         parsed=parsed,
@@ -77,11 +79,21 @@ def prepare(
     return request, design
 
 
+def _own(design: Design) -> Design:
+    """The design with its own response and weights, which may be views of the caller's columns.
+
+    A fit must not change when the caller changes the data afterwards.
+    """
+    return dataclasses.replace(
+        design,
+        response=design.response.copy(),
+        weights=None if design.weights is None else design.weights.copy(),
+    )
+
+
 def fit_design(request: Request, design: Design) -> LinearMixedModel:
     """Estimate, and warn if the optimality conditions do not hold at the end."""
-    estimate = fit_linear(
-        design, reml=request.reml, control=request.control, start=request.start
-    )
+    estimate = fit_linear(design, reml=request.reml, control=request.control, start=request.start)
     verdict = estimate.convergence
     if not verdict.ok:
         notify(verdict.sentence, ConvergenceWarning)

@@ -249,9 +249,7 @@ def fit_groups(design: Design, formula: str) -> LmList:
     intercept = design.names[:1] == ("(Intercept)",)
     fits = []
     for r in rows:
-        kept = independent_columns(
-            design.X[r], intercept=intercept, constant_in_span=intercept
-        )
+        kept = independent_columns(design.X[r], intercept=intercept, constant_in_span=intercept)
         fits.append(_least_squares(design.X[r] * root[r, None], y[r] * root[r], kept))
     estimate, unscaled, rss, rank = (np.array(part) for part in zip(*fits, strict=True))
     nobs = np.array([r.size for r in rows])

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mixeff.control import Control
-from mixeff.formula.tree import ModelFormula
+
+if TYPE_CHECKING:
+    from mixeff.formula.tree import ModelFormula
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -119,9 +119,7 @@ def variance_components(design: Design, estimate: LinearEstimate) -> VarCorr:
         correlation = direction @ direction.T
         np.fill_diagonal(correlation, np.where(sd > 0, 1.0, np.nan))
         components.append(
-            VarianceComponent(
-                name, term.group, term.columns, scaled @ scaled.T, sd, correlation
-            )
+            VarianceComponent(name, term.group, term.columns, scaled @ scaled.T, sd, correlation)
         )
     return VarCorr(tuple(components), float(estimate.sigma))
 

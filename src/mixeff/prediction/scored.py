@@ -95,9 +95,7 @@ def score(
     return ScoredRows(X, shift, tuple(codes), tuple(values), complete)
 
 
-def _refuse_unseen(
-    state: RandomState, group: str, frame: Frame, codes: NDArray[np.int32]
-) -> None:
+def _refuse_unseen(state: RandomState, group: str, frame: Frame, codes: NDArray[np.int32]) -> None:
     from mixeff.design.scoring import MISSING
 
     missing = np.flatnonzero(codes == MISSING)
@@ -116,18 +114,14 @@ def _refuse_unseen(
         )
 
 
-def _level_names(
-    state: RandomState, frame: Frame, rows: NDArray[np.int64]
-) -> list[str]:
+def _level_names(state: RandomState, frame: Frame, rows: NDArray[np.int64]) -> list[str]:
     """Levels of the grouping factor in some rows, as the fit would name them."""
     from mixeff.design.variables import as_group, columns_used, evaluate_again
     from mixeff.frames.levels import interaction
 
     names = columns_used((v.expression for v in state.group_variables), frame)
     columns, n_rows = frame.read(names), frame.n_rows()
-    factors = [
-        as_group(evaluate_again(v, columns, n_rows), v.label) for v in state.group_variables
-    ]
+    factors = [as_group(evaluate_again(v, columns, n_rows), v.label) for v in state.group_variables]
     codes, levels = factors[0] if len(factors) == 1 else interaction(factors)
     return [levels[code] for code in dict.fromkeys(codes[rows].tolist())]
 

@@ -54,9 +54,7 @@ def _parts(random: str) -> tuple[RandomPart, ...]:
     return wanted.random
 
 
-def _mark(
-    design: Design, parsed: ModelFormula, part: RandomPart, masks: tuple[Mask, ...]
-) -> None:
+def _mark(design: Design, parsed: ModelFormula, part: RandomPart, masks: tuple[Mask, ...]) -> None:
     """Set the columns one bar term names."""
     group = _group_name(parsed, part)
     terms = [i for i, term in enumerate(design.random) if term.group == group]

@@ -114,4 +114,3 @@ def _scatter(right: Floats, codes: NDArray[np.int32], load: Floats, place: _Plac
     first = place.first + place.stride * codes[seen].astype(np.int64)
     for j in range(load.shape[1]):
         right[first + j, seen] += load[seen, j]
-

@@ -25,8 +25,12 @@ def slope_fit(reml: bool = True) -> LinearMixedModel:
 
 def intercept_fit(rows: int = 180) -> LinearMixedModel:
     case = load_case("sleepstudy_intercept")
-    design = make_design(load_frame("sleepstudy").iloc[:rows], "Reaction",
-                         ["(Intercept)", "Days"], [("Subject", ["(Intercept)"])])
+    design = make_design(
+        load_frame("sleepstudy").iloc[:rows],
+        "Reaction",
+        ["(Intercept)", "Days"],
+        [("Subject", ["(Intercept)"])],
+    )
     return handmade_fit(design, list(case["theta"].values()))
 
 

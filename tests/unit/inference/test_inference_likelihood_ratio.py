@@ -37,7 +37,14 @@ def test_table_from_the_log_likelihoods_of_R(name: str) -> None:
         data_name=case["data"],
     ).to_frame()
     assert list(frame.columns) == [
-        "npar", "aic", "bic", "loglik", "deviance", "chisq", "df", "p_value"
+        "npar",
+        "aic",
+        "bic",
+        "loglik",
+        "deviance",
+        "chisq",
+        "df",
+        "p_value",
     ]
     assert frame.index.tolist() == names
     keys = ["npar", "AIC", "BIC", "logLik", "deviance", "Chisq", "Df", "Pr(>Chisq)"]
@@ -86,8 +93,10 @@ def test_rows_are_named_as_the_caller_names_the_models() -> None:
 def test_nothing_is_said_of_nested_models() -> None:
     quiet_anova(fit(INTERCEPT), fit())
     quiet_anova(fit(), fit(random=[("Subject", SLOPE)]))
-    quiet_anova(fit(random=[("Subject", INTERCEPT), ("Subject", ["Days"])]),
-                fit(random=[("Subject", SLOPE)]))
+    quiet_anova(
+        fit(random=[("Subject", INTERCEPT), ("Subject", ["Days"])]),
+        fit(random=[("Subject", SLOPE)]),
+    )
 
 
 def test_the_same_model_twice_has_no_p_value() -> None:
@@ -101,19 +110,26 @@ def test_the_same_model_twice_has_no_p_value() -> None:
 
 def test_reparametrized_fixed_effects_are_nested() -> None:
     """Days in other units, shifted: the same column space."""
-    frame = load_frame("sleepstudy").assign(hours=lambda d: 24e6 * (d["Days"] - 3),
-                                            square=lambda d: d["Days"] ** 2)
+    frame = load_frame("sleepstudy").assign(
+        hours=lambda d: 24e6 * (d["Days"] - 3), square=lambda d: d["Days"] ** 2
+    )
     smaller = fit(["(Intercept)", "hours"], frame=frame)
     quiet_anova(smaller, fit(["(Intercept)", "Days", "square"], frame=frame))
 
 
-@pytest.mark.parametrize(("smaller", "larger", "reason"), [
-    ({"fixed": ["(Intercept)", "noise"]}, {"fixed": [*SLOPE, "square"]}, "fixed effect noise"),
-    ({"random": [("Subject", ["Days"])]}, {"fixed": [*SLOPE, "square"]},
-     r"random term \(Days \| Subject\)"),
-    ({"weights": np.linspace(1, 2, 180)}, {"fixed": [*SLOPE, "square"]}, "prior weights"),
-    ({"offset": np.linspace(0, 1, 180) ** 5}, {"fixed": [*SLOPE, "square"]}, "offsets"),
-])
+@pytest.mark.parametrize(
+    ("smaller", "larger", "reason"),
+    [
+        ({"fixed": ["(Intercept)", "noise"]}, {"fixed": [*SLOPE, "square"]}, "fixed effect noise"),
+        (
+            {"random": [("Subject", ["Days"])]},
+            {"fixed": [*SLOPE, "square"]},
+            r"random term \(Days \| Subject\)",
+        ),
+        ({"weights": np.linspace(1, 2, 180)}, {"fixed": [*SLOPE, "square"]}, "prior weights"),
+        ({"offset": np.linspace(0, 1, 180) ** 5}, {"fixed": [*SLOPE, "square"]}, "offsets"),
+    ],
+)
 def test_models_that_are_not_nested(smaller: dict, larger: dict, reason: str) -> None:
     noise = np.random.default_rng(1).normal(size=180)
     frame = load_frame("sleepstudy").assign(noise=noise, square=lambda d: d["Days"] ** 2)
@@ -136,8 +152,13 @@ def test_split_intercepts_are_nested_in_the_unstructured_term() -> None:
     for level in "ABC":
         frame[f"Machine{level}"] = (frame["Machine"] == level).astype(float)
     columns = ["MachineA", "MachineB", "MachineC"]
-    designs = [make_design(frame, "Reaction", INTERCEPT, random) for random in (
-        [("Worker:Machine", INTERCEPT), ("Worker", INTERCEPT)], [("Worker", columns)])]
+    designs = [
+        make_design(frame, "Reaction", INTERCEPT, random)
+        for random in (
+            [("Worker:Machine", INTERCEPT), ("Worker", INTERCEPT)],
+            [("Worker", columns)],
+        )
+    ]
     small = handmade_fit(designs[0], [1.0, 1.0], reml=False)
     large = handmade_fit(designs[1], [1.0, 0.0, 0.0, 1.0, 0.0, 1.0], reml=False)
     assert nesting_notes(("a", small), ("b", large)) == []
@@ -158,8 +179,9 @@ def test_different_data_are_refused() -> None:
     short = frame.iloc[:170]
     with pytest.raises(ComparisonError, match=r"180 \(0 omitted\) and 170"):
         anova(fit(), fit(frame=short))
-    logged = fit(frame=frame.assign(Reaction=np.log(frame["Reaction"])),
-                 response_name="log(Reaction)")
+    logged = fit(
+        frame=frame.assign(Reaction=np.log(frame["Reaction"])), response_name="log(Reaction)"
+    )
     with pytest.raises(ComparisonError, match=r"responses differ, Reaction and log\(Reaction\)"):
         anova(fit(), logged)
     with pytest.raises(ComparisonError, match="values of Reaction differ"):

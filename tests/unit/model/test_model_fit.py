@@ -38,8 +38,9 @@ def case_fit(name: str) -> LinearMixedModel:
     )
 
 
-@pytest.fixture(params=["sleepstudy_slope", "sleepstudy_slope_ml", "sleepstudy_weights",
-                        "sleepstudy_fdb_p"])
+@pytest.fixture(
+    params=["sleepstudy_slope", "sleepstudy_slope_ml", "sleepstudy_weights", "sleepstudy_fdb_p"]
+)
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -102,8 +103,9 @@ def test_coef_is_fixed_plus_random() -> None:
     fit = case_fit("sleepstudy_fdb_p")
     coef, modes = fit.coef["Subject"], fit.ranef["Subject"]
     assert coef.columns.tolist() == ["(Intercept)", "Days", "lateno", "lateyes"]
-    np.testing.assert_allclose(coef["(Intercept)"] - fit.fixef["(Intercept)"],
-                               modes["(Intercept)"], atol=1e-10)
+    np.testing.assert_allclose(
+        coef["(Intercept)"] - fit.fixef["(Intercept)"], modes["(Intercept)"], atol=1e-10
+    )
     np.testing.assert_array_equal(coef["Days"], np.full(18, fit.fixef["Days"]))
     np.testing.assert_array_equal(coef["lateyes"], modes["lateyes"])
 
@@ -154,8 +156,14 @@ def test_exclude_pads_with_nan() -> None:
     frame = load_frame("sleepstudy")
     rows = np.r_[0:3, 4:180]
     used = frame.iloc[rows].reset_index(drop=True)
-    design = make_design(used, "Reaction", ["(Intercept)", "Days"],
-                         [("Subject", ["(Intercept)"])], rows=rows.astype(np.int64), n_omitted=1)
+    design = make_design(
+        used,
+        "Reaction",
+        ["(Intercept)", "Days"],
+        [("Subject", ["(Intercept)"])],
+        rows=rows.astype(np.int64),
+        n_omitted=1,
+    )
     theta = [1.2]
     plain, padded = handmade_fit(design, theta), handmade_fit(design, theta, na_action="exclude")
     assert plain.fitted.shape == (179,)

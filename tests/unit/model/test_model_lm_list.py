@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from support.reference import load_frame
 
 import mixeff as mx
 from mixeff.errors import DesignError, FormulaError, OptionError
+from support.reference import load_frame
 
 # f <- lmList(Reaction ~ Days | Subject, sleepstudy); coef(f); summary(f); confint(f); sigma(f)
 R_COEF = {"308": (244.1927, 21.764702), "335": (263.0347, -2.881034), "372": (267.0448, 11.298073)}
@@ -80,20 +80,27 @@ def test_groups_too_small_give_nan_and_a_note() -> None:
 
 def test_levels_that_do_not_occur_in_a_group() -> None:
     """A level absent from a group is not determined there; the others keep their meaning."""
-    frame = pd.DataFrame({
-        "y": [1.0, 2.0, 4.0, 8.0, 3.0, 5.0, 4.0, 6.0],
-        "f": ["a", "a", "b", "b", "a", "a", "a", "a"],
-        "g": ["u"] * 4 + ["v"] * 4,
-    })
+    frame = pd.DataFrame(
+        {
+            "y": [1.0, 2.0, 4.0, 8.0, 3.0, 5.0, 4.0, 6.0],
+            "f": ["a", "a", "b", "b", "a", "a", "a", "a"],
+            "g": ["u"] * 4 + ["v"] * 4,
+        }
+    )
     fits = mx.lm_list("y ~ f | g", frame)
     assert fits.coefficients.loc["u"].tolist() == pytest.approx([1.5, 4.5])
     assert fits.coefficients.loc["v", "(Intercept)"] == pytest.approx(4.5)
     assert np.isnan(fits.coefficients.loc["v", "fb"])
 
 
-@pytest.mark.parametrize("formula", [
-    "Reaction ~ Days", "~ Days | Subject", "Reaction ~ Days + (Days | Subject)",
-])
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "Reaction ~ Days",
+        "~ Days | Subject",
+        "Reaction ~ Days + (Days | Subject)",
+    ],
+)
 def test_other_formulas_are_refused(formula: str) -> None:
     with pytest.raises(FormulaError):
         mx.lm_list(formula, load_frame("sleepstudy"))

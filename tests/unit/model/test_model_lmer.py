@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
 import pytest
-from support.reference import load_case, load_frame
 
 import mixeff as mx
 from mixeff.errors import (
@@ -18,6 +19,7 @@ from mixeff.errors import (
     FormulaError,
     OptionError,
 )
+from support.reference import load_case, load_frame
 
 FORMULA = "Reaction ~ Days + (Days | Subject)"
 
@@ -124,13 +126,16 @@ def test_refit_of_rows_used_or_of_all_rows() -> None:
         fit.refit(full[:50])
 
 
-@pytest.mark.parametrize(("y", "words"), [
-    (["a"] * 180, "not numeric"),
-    (np.ones((180, 2)), r"shape \(180, 2\)"),
-    (np.r_[np.nan, np.arange(179)], r"missing or infinite in 1 .* row 0"),
-    (np.r_[np.arange(179), np.inf], "missing or infinite"),
-    (np.ones(180), "constant"),
-])
+@pytest.mark.parametrize(
+    ("y", "words"),
+    [
+        (["a"] * 180, "not numeric"),
+        (np.ones((180, 2)), r"shape \(180, 2\)"),
+        (np.r_[np.nan, np.arange(179)], r"missing or infinite in 1 .* row 0"),
+        (np.r_[np.arange(179), np.inf], "missing or infinite"),
+        (np.ones(180), "constant"),
+    ],
+)
 def test_refit_refuses(slope: mx.LinearMixedModel, y: object, words: str) -> None:
     with pytest.raises(DataError, match=words):
         slope.refit(y)  # type: ignore[arg-type]
@@ -152,7 +157,7 @@ def test_start_leads_to_the_same_optimum(slope: mx.LinearMixedModel, sleep: pd.D
 def test_what_lmer_refuses(sleep: pd.DataFrame) -> None:
     with pytest.raises(OptionError, match="takes no family"):
         mx.lmer(FORMULA, sleep, family="poisson")
-    with pytest.raises(OptionError, match='"wieghts".*Did you mean "weights"'):
+    with pytest.raises(OptionError, match=r'"wieghts".*Did you mean "weights"'):
         mx.lmer(FORMULA, sleep, wieghts="Days")
     with pytest.raises(OptionError, match="data is missing"):
         mx.lmer(FORMULA)
@@ -201,6 +206,33 @@ def test_any_frame_gives_the_same_fit(slope: mx.LinearMixedModel, sleep: pd.Data
         "Subject": sleep["Subject"].astype(str).to_numpy(),
     }
     same_fit(mx.lmer(FORMULA, arrays), slope)
+
+
+def test_changing_the_data_afterwards_changes_no_fit(sleep: pd.DataFrame) -> None:
+    arrays = {name: np.array(sleep[name], dtype=float) for name in ("Reaction", "Days")}
+    arrays["Subject"] = np.array(sleep["Subject"].astype(str))
+    arrays["w"] = np.linspace(1, 2, 180)
+    fit = mx.lmer("Reaction ~ 0 + Days + (0 + Days | Subject)", arrays, weights=arrays["w"])
+    before = fit.residuals("pearson"), fit.fitted, fit.refit_ml().loglik
+    for column in ("Reaction", "Days", "w"):
+        arrays[column][:] = 1.0
+    after = fit.residuals("pearson"), fit.fitted, fit.refit_ml().loglik
+    for old, new in zip(before, after, strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_fitting_arrays_loads_no_frames_and_no_optimizers() -> None:
+    code = """
+import sys, numpy as np, mixeff
+rng = np.random.default_rng(0)
+data = {"y": rng.normal(size=60), "x": rng.normal(size=60), "g": np.repeat(np.arange(6), 10)}
+fit = mixeff.lmer("y ~ x + (1 | g)", data)
+fit.fitted, fit.theta, fit.loglik, fit.sigma, fit.is_singular, fit.residuals("scaled")
+heavy = ("pandas", "narwhals", "pyarrow", "matplotlib", "scipy.optimize", "scipy.special")
+print([m for m in heavy if m in sys.modules])
+"""
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
 
 
 def test_an_arrow_stream_can_be_updated(slope: mx.LinearMixedModel, sleep: pd.DataFrame) -> None:

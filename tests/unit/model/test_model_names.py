@@ -67,8 +67,17 @@ def test_nearest_name() -> None:
 
 
 def test_every_public_name_is_listed_and_unknown_ones_are_not_there() -> None:
-    assert {"lmer", "anova", "aic", "bic", "lm_list", "load_dataset", "Control",
-            "MixeffError", "__version__"} <= set(dir(mixeff))
+    assert {
+        "lmer",
+        "anova",
+        "aic",
+        "bic",
+        "lm_list",
+        "load_dataset",
+        "Control",
+        "MixeffError",
+        "__version__",
+    } <= set(dir(mixeff))
     assert isinstance(mixeff.__version__, str)
     with pytest.raises(AttributeError, match="no attribute 'glmer'"):
         mixeff.glmer  # noqa: B018

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from support.handmade import dense_z
-from support.reference import load_case, load_frame
 
 import mixeff as mx
 from mixeff.errors import FormulaError, OptionError, PredictionError, UnknownColumnError
+from support.handmade import dense_z
+from support.reference import load_case, load_frame
 
 CASES = [
     "sleepstudy_slope",
@@ -131,11 +131,14 @@ def test_nested_groups_in_either_order() -> None:
     np.testing.assert_allclose(fit.predict(frame, random="(1 | batch / cask)"), fit.fitted)
 
 
-@pytest.mark.parametrize(("random", "words"), [
-    ("(1 | Day)", r"no random term on Day .*grouping factors are Subject"),
-    ("(late | Subject)", r"asks for late.*\(Intercept\), Days"),
-    ("~ Days", "names Days, which is not a random term"),
-])
+@pytest.mark.parametrize(
+    ("random", "words"),
+    [
+        ("(1 | Day)", r"no random term on Day .*grouping factors are Subject"),
+        ("(late | Subject)", r"asks for late.*\(Intercept\), Days"),
+        ("~ Days", "names Days, which is not a random term"),
+    ],
+)
 def test_terms_the_model_does_not_have(
     slope: mx.LinearMixedModel, sleep: pd.DataFrame, random: str, words: str
 ) -> None:
@@ -160,7 +163,7 @@ def test_wrong_arguments(slope: mx.LinearMixedModel, sleep: pd.DataFrame) -> Non
 
 def test_levels_not_seen(slope: mx.LinearMixedModel) -> None:
     frame = pd.DataFrame({"Days": [1.0, 1.0, 1.0], "Subject": ["308", "nobody", None]})
-    with pytest.raises(PredictionError, match="Subject is missing in 1 of 3 rows .*row 2"):
+    with pytest.raises(PredictionError, match=r"Subject is missing in 1 of 3 rows .*row 2"):
         slope.predict(frame)
     with pytest.raises(PredictionError, match=r"levels of Subject .* nobody\. .*allow_new_levels"):
         slope.predict(frame.iloc[:2])
@@ -175,7 +178,7 @@ def test_levels_not_seen(slope: mx.LinearMixedModel) -> None:
 
 def test_unseen_interaction_levels_are_named_as_the_model_names_them() -> None:
     fit = mx.lmer("strength ~ 1 + (1 | batch / cask)", load_frame("Pastes"))
-    with pytest.raises(PredictionError, match="levels of cask:batch .* z:A"):
+    with pytest.raises(PredictionError, match=r"levels of cask:batch .* z:A"):
         fit.predict({"batch": ["A"], "cask": ["z"]})
 
 
@@ -216,11 +219,14 @@ def test_dropped_columns_stay_out(sleep: pd.DataFrame) -> None:
 def test_standard_errors_from_the_dense_mixed_model_equations() -> None:
     """Two crossed factors and a slope, weights: sigma^2 c' C^-1 c with C written out."""
     frame = load_frame("Penicillin2").iloc[::2].reset_index(drop=True)
-    fit = mx.lmer("diameter ~ diameter2 + (1 + diameter2 | plate) + (1 | sample)", frame,
-                  weights="w")
+    fit = mx.lmer(
+        "diameter ~ diameter2 + (1 + diameter2 | plate) + (1 | sample)", frame, weights="w"
+    )
     design = fit.design
-    G = [np.kron(np.eye(t.n_levels), L)
-         for t, L in zip(design.random, fit.estimate.Lambda, strict=True)]
+    G = [
+        np.kron(np.eye(t.n_levels), L)
+        for t, L in zip(design.random, fit.estimate.Lambda, strict=True)
+    ]
     ZL = np.hstack([dense_z(t) @ g for t, g in zip(design.random, G, strict=True)])
     T = np.hstack([ZL, design.X])
     C = (T * design.weights[:, None]).T @ T  # type: ignore[index]
