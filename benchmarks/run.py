@@ -134,11 +134,11 @@ def cells(row: Result, statsmodels: bool) -> list[str]:
     out.append(f"1/{ratio:.1f}" if both else "-")
     out.append(seconds(theirs, "seconds_checked"))
     out.append(str(theirs["threads"]) if theirs else "-")
-    out += [f"{r['loglik']:.12g}" if r else "-" for r in (ours, theirs)]
+    out += [f"{r['loglik']:#.12g}" if r else "-" for r in (ours, theirs)]
     out.append(f"{ours['loglik'] - theirs['loglik']:+.1e}" if both else "-")
     if statsmodels:
         other = row.get("statsmodels")
-        out += [seconds(other), f"{other['loglik']:.12g}" if other else "-"]
+        out += [seconds(other), f"{other['loglik']:#.12g}" if other else "-"]
     return out
 
 

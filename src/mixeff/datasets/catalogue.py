@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -36,12 +37,16 @@ class Description:
 
     def __str__(self) -> str:
         width = max(len(column) for column in self.columns)
-        lines = [f"{self.name}: {self.title}", "", f"{self.n_rows} rows"]
+        lines = [_fill(f"{self.name}: {self.title}", 4), "", f"{self.n_rows} rows"]
         for column, (kind, note) in self.columns.items():
-            lines.append(f"  {column:<{width}}  {note} [{kind}]")
+            lines.append(_fill(f"  {column:<{width}}  {note} [{kind}]", width + 4))
         lines += ["", f"Source:   {self.source}", f"Licence:  {self.licence}"]
-        lines.append(f"Citation: {self.citation}")
+        lines.append(_fill(f"Citation: {self.citation}", 10))
         return "\n".join(lines)
+
+
+def _fill(text: str, hang: int) -> str:
+    return textwrap.fill(text, 80, subsequent_indent=" " * hang, break_on_hyphens=False)
 
 
 @cache

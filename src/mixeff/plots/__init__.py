@@ -1,4 +1,4 @@
-"""Pictures: each takes a fit (or data) and returns a matplotlib figure; ``*_data`` gives its numbers.
+"""Pictures: each takes a fit (or data) and returns a figure; ``*_data`` gives its numbers.
 
 matplotlib is imported by the first picture, not before, and pyplot never: figures belong to the
 caller, nothing is shown or kept open behind their back.

@@ -54,8 +54,7 @@ def facet_lines(
     18
     """
     numbers = facet_lines_data(data, x, y, group, rows=rows)
-    panels = _panels(len(numbers.lines))
-    figure = panels[0].figure
+    figure, panels = _panels(len(numbers.lines))
     x_limits, y_limits = _limits(numbers.points["x"]), _limits(numbers.points["y"])
     for axes, label in zip(panels, numbers.lines.index, strict=True):
         _draw(axes, numbers, str(label))
@@ -68,13 +67,13 @@ def facet_lines(
     return figure
 
 
-def _panels(n: int) -> list[Axes]:
+def _panels(n: int) -> tuple[Figure, list[Axes]]:
     """One axes per panel on a grid of equal panels, at most seven across."""
     across = min(7, n, math.ceil(math.sqrt(2 * n)))
     down = math.ceil(n / across)
     height = _BOTTOM + _TOP + down * (_STRIP + _PANEL_HEIGHT) + (down - 1) * _GAP
     panel = (_WIDTH - _LEFT - _RIGHT - (across - 1) * _GAP) / across
-    figure = new_figure(_WIDTH, height, layout=None)
+    figure = new_figure(_WIDTH, height, constrained=False)
     made = []
     for i in range(n):
         row, column = divmod(i, across)
@@ -86,7 +85,7 @@ def _panels(n: int) -> list[Axes]:
         # Numbers only where no other panel stands below, or to the left.
         axes.tick_params(labelbottom=i + across >= n, labelleft=column == 0)
         made.append(axes)
-    return made
+    return figure, made
 
 
 def _limits(values: Any) -> tuple[float, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from mixeff.errors import OptionError
 
@@ -45,8 +45,9 @@ def _figure_class() -> type[Figure]:
     return Picture
 
 
-def new_figure(width: float, height: float, *, layout: str | None = "constrained") -> Figure:
+def new_figure(width: float, height: float, *, constrained: bool = True) -> Figure:
     """An empty figure, ``width`` by ``height`` inches."""
+    layout: Literal["constrained"] | None = "constrained" if constrained else None
     return _figure_class()(figsize=(width, height), dpi=DPI, layout=layout)
 
 

@@ -53,7 +53,7 @@ def qq(fit: Any, *, kind: str = "scaled") -> Figure:
 
 
 def quartile_line(numbers: pd.DataFrame) -> tuple[float, float]:
-    """Intercept and slope of the line through the quartiles of residuals and normal distribution."""
+    """Intercept and slope of the line through the quartiles of residuals and normal."""
     from scipy.special import ndtri
 
     low, high = np.quantile(numbers["residual"], [0.25, 0.75])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from mixeff.tutorial.head import head
 from mixeff.tutorial.write import as_markdown, as_text, run_tutorial, write_tutorial
 
-__all__ = ["as_markdown", "as_text", "head", "run_tutorial", "write_tutorial"]
+__all__ = ["as_markdown", "as_text", "run_tutorial", "write_tutorial"]

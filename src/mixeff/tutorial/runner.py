@@ -6,7 +6,8 @@ A block opens with one of
 - ```` ```python picture=FILE.png alt="..." ```` : the same, and the figure it calls ``picture``;
 - ```` ```python hidden ```` : run, not shown: numbers for the prose.
 
-In the prose ``[[name:format]]`` stands for a value of the code above it, formatted as in an f-string.
+In the prose ``[[name:format]]`` stands for a value of the code above it, formatted as in an
+f-string.
 """
 
 from __future__ import annotations

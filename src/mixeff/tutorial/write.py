@@ -7,7 +7,7 @@ import textwrap
 from importlib.resources import files
 from pathlib import Path
 
-from mixeff.tutorial.runner import Code, Piece, Picture, Prose, run_page
+from mixeff.tutorial.runner import Code, Picture, Piece, Prose, run_page
 
 _WIDTH = 80
 
@@ -111,13 +111,13 @@ def _wrap_block(block: str) -> str:
 
 def _plain(prose: str) -> str:
     """Prose for a terminal: headings underlined, no marks of emphasis or code."""
-    unmarked = re.sub(r"\*{1,2}(\S(?:[^*]*\S)?)\*{1,2}", r"\1", prose).replace("`", "")
+    unmarked = re.sub(r"\*{1,2}([^*]+)\*{1,2}", r"\1", prose).replace("`", "")
     lines: list[str] = []
     for line in _wrapped(unmarked).split("\n"):
         heading = re.match(r"(#+) (.*)", line)
         if heading:
             title = heading[2]
-            lines += [title, ("=" if len(heading[1]) == 1 else "-") * len(title)]
+            lines += [title, "=-~"[min(len(heading[1]), 3) - 1] * len(title)]
         else:
             lines.append(line)
     return "\n".join(lines)

@@ -57,7 +57,8 @@ def test_facet_panels_do_not_overlap():
     boxes = [axes.get_position() for axes in figure.axes]
     assert len(boxes) == 26
     for i, a in enumerate(boxes):
-        assert 0 < a.x0 < a.x1 < 1 and 0 < a.y0 < a.y1 < 1
+        assert 0 < a.x0 < a.x1 < 1
+        assert 0 < a.y0 < a.y1 < 1
         for b in boxes[i + 1 :]:
             apart = a.x1 <= b.x0 or b.x1 <= a.x0 or a.y1 <= b.y0 or b.y1 <= a.y0
             assert apart
