@@ -1,4 +1,4 @@
-"""Frames of every other library: the Arrow C stream protocol first, narwhals last."""
+"""Frames of every other library: what narwhals reads, then the Arrow C stream protocol."""
 
 from __future__ import annotations
 
@@ -12,22 +12,24 @@ from mixeff.frames.columns import Column, Frame, Opened, open_frame, unknown_col
 
 
 def open_foreign(data: Any) -> Frame | None:
-    """A reader for any other data frame, or None if the object is none."""
-    if hasattr(data, "__arrow_c_stream__") and not hasattr(data, "_arrow_array"):
-        frame = _from_stream(data)
-        if frame is not None:
-            return frame
+    """A reader for any other data frame, or None if the object is none.
+
+    narwhals comes first, since it asks a lazy frame (a duckdb relation, say) for the columns used
+    only; a bare Arrow stream sends them all.
+    """
+    stream = hasattr(data, "__arrow_c_stream__")
     narwhals = _optional("narwhals")
-    if narwhals is None:
-        if hasattr(data, "__arrow_c_stream__"):
-            raise DataError(
-                "data is an Arrow stream; reading one needs pyarrow or polars: pip install pyarrow."
-            )
+    if narwhals is not None:
+        wrapped = narwhals.from_native(data, pass_through=True)
+        if isinstance(wrapped, narwhals.DataFrame | narwhals.LazyFrame):
+            return NarwhalsFrame(wrapped)
+    if not stream:
         return None
-    wrapped = narwhals.from_native(data, pass_through=True)
-    if not isinstance(wrapped, narwhals.DataFrame | narwhals.LazyFrame):
-        return None
-    return NarwhalsFrame(wrapped)
+    if _optional("pyarrow") is None and _optional("polars") is None:
+        raise DataError(
+            "data is an Arrow stream; reading one needs pyarrow or polars: pip install pyarrow."
+        )
+    return _from_stream(data)
 
 
 def _optional(module: str) -> Any:

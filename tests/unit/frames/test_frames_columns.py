@@ -297,3 +297,32 @@ def test_arrays_need_neither_pandas_nor_narwhals() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_frames_narwhals_knows() -> None:
+    narwhals = pytest.importorskip("narwhals")
+    for native in (polars_frame(), polars_frame().lazy(), pandas_frame()):
+        frame = narwhals.from_native(native)
+        columns = read_columns(frame, NAMES)
+        assert [getattr(c, "levels", ()) for c in columns.values()][2:] == [
+            ("B", "a", "b"),
+            ("FALSE", "TRUE"),
+            ("north", "south", "east"),
+        ]
+        with pytest.raises(UnknownColumnError, match="did you mean 'site'"):
+            read_columns(frame, ["sites"])
+
+
+def test_a_duckdb_relation_is_asked_for_the_columns_used_only() -> None:
+    duckdb = pytest.importorskip("duckdb")
+    relation = duckdb.sql(
+        "select range::double as x, if(range % 2 = 0, 'b', 'a') as g, DATE '2020-01-01' as day "
+        "from range(3) order by range"
+    )
+    assert column_names(relation) == ("x", "g", "day")
+    assert n_rows(relation) == 3
+    columns = read_columns(relation, ["x", "g"])
+    assert columns["x"].values.tolist() == [0, 1, 2]
+    assert (columns["g"].levels, columns["g"].codes.tolist()) == (("a", "b"), [1, 0, 1])
+    with pytest.raises(DataError, match="dates or times"):
+        read_columns(relation, ["day"])
