@@ -251,4 +251,4 @@ def _right_needs_parentheses(node: Binary) -> bool:
 def _unary_needs_parentheses(node: Unary) -> bool:
     own = PREFIX_PRECEDENCE[node.operator]
     inner = node.operand
-    return isinstance(inner, Binary) and PRECEDENCE[inner.operator] < own
+    return isinstance(inner, Binary) and PRECEDENCE[inner.operator] <= own

@@ -128,7 +128,7 @@ class _Reader:
         if token.kind is Kind.OPERATOR and token.text in PREFIX_PRECEDENCE:
             self.index += 1
             self._need_operand(token)
-            operand = self._expression(PREFIX_PRECEDENCE[token.text])
+            operand = self._expression(PREFIX_PRECEDENCE[token.text] + 1)
             return Unary(token.text, operand, token.position)
         return self._primary()
 
