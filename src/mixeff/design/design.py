@@ -74,7 +74,7 @@ class Design:
     names : tuple of str, the p coefficient names (R's)
     dropped : tuple of str, names of columns dropped for rank deficiency, in R's order
     random : tuple of RandomTerm
-        In lme4's order: by decreasing number of levels, ties as written. A ``||`` term is already
+        In lme4's order: by decreasing number of levels (``random.lme4_order``). A ``||`` term is already
         split into one RandomTerm per column.
     weights : (n,) array or None, prior weights (residual variance sigma^2 / w), all > 0
     offset : (n,) array or None

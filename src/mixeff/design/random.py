@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,7 +58,7 @@ def build_random(
     records: Mapping[str, Variable],
     n_rows: int,
 ) -> RandomDesign:
-    """Random terms of a model, ordered by decreasing number of levels, ties as written.
+    """Random terms of a model, ordered by decreasing number of levels (see ``lme4_order``).
 
     Parameters
     ----------
@@ -92,9 +93,29 @@ def build_random(
                 term = _term(part, levels, codes, plan, matrix, column)
                 state = RandomState(part.group_label, group_records, levels, plan, column)
                 built.append((term, state))
-    built.sort(key=lambda pair: -pair[0].n_levels)  # stable
+    built = [built[i] for i in lme4_order([term.n_levels for term, _ in built])]
     terms, states = tuple(t for t, _ in built), tuple(s for _, s in built)
     return RandomDesign(terms, states, tuple(notes))
+
+
+def lme4_order(n_levels: Sequence[int]) -> list[int]:
+    """Positions of the terms in lme4's order, which theta and all tables follow.
+
+    As written if the numbers of levels never rise; else sorted by decreasing number, and then
+    terms with equally many levels come in reverse of the order written (lme4 reverses a stable
+    ascending sort).
+
+    Examples
+    --------
+    >>> lme4_order([8, 6, 6])
+    [0, 1, 2]
+    >>> lme4_order([6, 6, 8])
+    [2, 1, 0]
+    """
+    written = range(len(n_levels))
+    if all(a >= b for a, b in pairwise(n_levels)):
+        return list(written)
+    return sorted(written, key=lambda i: n_levels[i])[::-1]
 
 
 def group_factor(labels: Sequence[str], values: Mapping[str, Value]) -> tuple[Codes, Levels]:
