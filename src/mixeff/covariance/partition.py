@@ -34,9 +34,7 @@ class Partition:
         blocks: dict[str, list[int]] = {}
         for term, group in enumerate(groups):
             blocks.setdefault(group, []).append(term)
-        return cls(
-            tuple(Unstructured(q) for q in sizes), tuple(tuple(m) for m in blocks.values())
-        )
+        return cls(tuple(Unstructured(q) for q in sizes), tuple(tuple(m) for m in blocks.values()))
 
     @property
     def n_theta(self) -> int:

@@ -53,7 +53,8 @@ class Unstructured:
     def is_diagonal(self) -> NDArray[np.bool_]:
         """(n_theta,) which parameters lie on the diagonal; those are reported non-negative."""
         rows, columns = self.entries
-        return rows == columns
+        same: NDArray[np.bool_] = rows == columns
+        return same
 
     def start(self) -> Floats:
         """Start value: Lambda the identity."""
@@ -96,7 +97,7 @@ class Unstructured:
         return out
 
     def second_order(self, slope: Floats) -> Floats:
-        """(n_theta, n_theta) <slope, d2Sigma>: 2 slope_rs for entries (r, c), (s, c) of a column."""
+        """(n_theta, n_theta) <slope, d2Sigma>: 2 slope_rs for (r, c), (s, c) of one column."""
         rows, columns = self.entries
         same = columns[:, None] == columns[None, :]
         return 2.0 * np.where(same, slope[rows[:, None], rows[None, :]], 0.0)

@@ -84,7 +84,8 @@ class Coordinates:
     def working_theta(self, partition: Partition, theta: Floats) -> Floats:
         """The inverse of ``theta``."""
         factors = partition.term_factors(theta)
-        roots = [np.linalg.solve(b.matrix, L) for b, L in zip(self.random, factors, strict=True)]
+        pairs = zip(self.random, factors, strict=True)
+        roots = [np.asarray(np.linalg.solve(b.matrix, L), dtype=np.float64) for b, L in pairs]
         return partition.from_factors(roots)
 
     def modes(self, working: Sequence[Floats]) -> tuple[Floats, ...]:
@@ -97,8 +98,7 @@ class Coordinates:
     def variances(self, working: Sequence[Floats]) -> tuple[Floats, ...]:
         """(J, q, q) relative variances of the modes per term."""
         return tuple(
-            basis.matrix @ C @ basis.matrix.T
-            for C, basis in zip(working, self.random, strict=True)
+            basis.matrix @ C @ basis.matrix.T for C, basis in zip(working, self.random, strict=True)
         )
 
     def sigma_slopes(self, working: Sequence[Floats]) -> tuple[Floats, ...]:
@@ -155,7 +155,7 @@ def response(design: Design, fixed: Basis) -> Response:
             for rows in row_blocks(n):
                 left[rows] -= fixed.apply(design.X[rows]) @ change
     scale = math.sqrt(_mean_square(left, weights))
-    typical = 1.0 if weights is None else math.sqrt(float(weights.mean()))
+    typical = 1.0 if weights is None else math.sqrt(float(np.mean(weights)))
     if scale <= 1e-14 * largest * typical or scale <= 1e-12 * start:
         raise DesignError(
             f"The fixed effects reproduce the response {design.response_name} exactly, so there is "
@@ -176,4 +176,5 @@ def _products(design: Design, fixed: Basis, left: Floats) -> Floats:
 
 def _mean_square(values: Floats, weights: Floats | None) -> float:
     squares = values * values if weights is None else values * values * weights
-    return float(squares.sum()) / values.shape[0]
+    total = float(squares.sum())
+    return total / int(values.shape[0])

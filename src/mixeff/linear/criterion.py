@@ -160,4 +160,5 @@ class LinearEvaluation:
 def _positive_part(symmetric: Floats) -> Floats:
     """The nearest positive semidefinite matrix."""
     values, vectors = np.linalg.eigh(0.5 * (symmetric + symmetric.T))
-    return (vectors * np.maximum(values, 0.0)) @ vectors.T
+    out: Floats = (vectors * np.maximum(values, 0.0)) @ vectors.T
+    return out

@@ -107,9 +107,8 @@ def checked_theta(design: Design, theta: Sequence[float] | Floats) -> Floats:
 
 
 def _describe(theta: object) -> str:
-    shape = np.shape(theta) if not isinstance(theta, (str, dict)) else None
-    if shape is not None and len(shape) == 1:
-        return f"{shape[0]}"
+    if isinstance(theta, (list, tuple, np.ndarray)):
+        return " x ".join(str(k) for k in np.asarray(theta, dtype=object).shape)
     return repr(theta)[:60]
 
 

@@ -59,7 +59,7 @@ def standardize(columns: Floats, weights: Floats | None) -> Basis:
     when the constant is in their span; a random slope without a random intercept is another model
     when its predictor is shifted. Weighted root mean squares become 1.
     """
-    n, q = columns.shape
+    _n, q = columns.shape
     constant = constant_combination(columns)
     shift, scale = np.zeros(q), _root_mean_square(columns, weights, np.zeros(q))
     if constant is not None:
@@ -99,7 +99,7 @@ def constant_combination(columns: Floats) -> Floats | None:
     counts = dummies.T @ dummies
     found = np.rint(np.linalg.lstsq(counts, np.diagonal(counts), rcond=None)[0])
     c[indicators] = found
-    return c if np.all(dummies @ found == 1.0) else None
+    return c if bool(np.all(dummies @ found == 1.0)) else None
 
 
 def _is_indicator(column: Floats) -> bool:
@@ -134,7 +134,8 @@ def gram(columns: Floats, weights: Floats | None, basis: Basis) -> Floats:
         if weights is not None:
             part *= np.sqrt(weights[rows])[:, None]
         out += part.T @ part
-    return out / n
+    scaled: Floats = out / n
+    return scaled
 
 
 def _root_mean_square(columns: Floats, weights: Floats | None, shift: Floats) -> Floats:
@@ -173,10 +174,10 @@ def _rotation(columns: Floats, weights: Floats | None) -> Floats | None:
     if weights is not None:
         columns = columns * np.sqrt(weights)[:, None]
     norms = np.linalg.norm(columns, axis=0)
-    factor = np.linalg.qr(columns, mode="r")
+    factor: Floats = np.asarray(np.linalg.qr(columns, mode="r"))
     if factor.shape[0] < factor.shape[1] or not norms.all():
         return None
     if np.min(np.abs(np.diagonal(factor)) / norms) < _DEPENDENT:
         return None
-    inverse: Floats = scipy.linalg.solve_triangular(factor, np.eye(factor.shape[0]))
-    return inverse * np.sqrt(columns.shape[0])
+    inverse: Floats = scipy.linalg.lapack.dtrtri(factor)[0] * np.sqrt(columns.shape[0])
+    return inverse

@@ -13,7 +13,7 @@ from mixeff.optimize.problem import Evaluation, Problem, resolution
 
 Floats = NDArray[np.float64]
 
-_FLAT = 1e-10  # eigenvalues below this part of the largest are treated as that part
+_FLAT = 1e-10  # eigenvalues below this part of the largest (or of the gradient) are raised to it
 _POLISHING, _POLISHED = 5, 1e-11  # extra steps allowed, and the part of the tolerance they aim at
 _MEMORY, _NEAR = 3, 1e-6  # steps remembered, each having gained less than this
 _AGREE = 0.2  # ... and how far they may disagree with the model
@@ -48,9 +48,9 @@ class _Model:
     @classmethod
     def at(cls, evaluation: Evaluation, steps: Sequence[Step] = ()) -> _Model:
         values, vectors = np.linalg.eigh(_corrected(evaluation.hessian, steps))
-        top = float(values[-1]) if values.size else 0.0
-        values = np.maximum(values, max(_FLAT * top, 1e-300))
         gradient = evaluation.gradient
+        top = float(max(values[-1], np.max(np.abs(gradient))))
+        values = np.maximum(values, max(_FLAT * top, 1e-100))
         pinned = (gradient == 0) & (evaluation.theta == 0)
         return cls(values, vectors, vectors.T @ gradient, pinned)
 
@@ -147,9 +147,7 @@ def newton(
     return NewtonResult(current, False, model.decrease)
 
 
-def _remember(
-    steps: tuple[Step, ...], before: Evaluation, after: Evaluation
-) -> tuple[Step, ...]:
+def _remember(steps: tuple[Step, ...], before: Evaluation, after: Evaluation) -> tuple[Step, ...]:
     """Only short steps tell the curvature at the optimum; a long one starts the memory anew."""
     if before.value - after.value > _NEAR:
         return ()

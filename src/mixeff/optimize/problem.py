@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mixeff.covariance import Partition
+from mixeff.errors import ConvergenceError
 
 Floats = NDArray[np.float64]
 
@@ -60,6 +62,33 @@ class Problem(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    """A theta at which the criterion cannot be evaluated (an overshooting trial step)."""
+
+    theta: Floats
+    value: float = math.inf
+
+    @property
+    def gradient(self) -> Floats:
+        """Not a number."""
+        return np.full_like(self.theta, np.nan)
+
+    @property
+    def hessian(self) -> Floats:
+        """Not a number."""
+        return np.full((self.theta.size, self.theta.size), np.nan)
+
+    @property
+    def sigma_slopes(self) -> tuple[Floats, ...]:
+        """None."""
+        return ()
+
+    def curvature_along(self, term: int, direction: Floats) -> float:
+        """Not a number."""
+        return math.nan
+
+
 class Counted:
     """A problem that counts its evaluations, all methods and starts together."""
 
@@ -69,9 +98,12 @@ class Counted:
         self.evaluations = 0
 
     def evaluate(self, theta: Floats) -> Evaluation:
-        """Evaluate and count."""
+        """Evaluate and count; a theta the problem refuses is infinitely bad, not an end."""
         self.evaluations += 1
-        return self._evaluate(theta)
+        try:
+            return self._evaluate(theta)
+        except ConvergenceError:
+            return Unreachable(theta)
 
 
 def resolution(value: float, tolerance: float) -> float:

@@ -72,18 +72,18 @@ def singular_directions(
         if not inner:
             continue
         # Sigma = T Sigma_work T', so its null vectors are T'^-1 times those of Sigma_work.
-        basis = np.linalg.solve(name.basis.T, np.column_stack(inner))
-        for v in _readable(basis, factors[term], name.basis):
-            found.append(
-                SingularDirection(
-                    term=term,
-                    group=name.group,
-                    columns=name.columns,
-                    direction=v,
-                    leaving=float(v @ slopes[term] @ v),
-                    sentence=_describe(v, name, factors[term]),
-                )
+        basis: Floats = np.asarray(np.linalg.solve(name.basis.T, np.column_stack(inner)))
+        found += [
+            SingularDirection(
+                term=term,
+                group=name.group,
+                columns=name.columns,
+                direction=v,
+                leaving=float(v @ slopes[term] @ v),
+                sentence=_describe(v, name, factors[term]),
             )
+            for v in _readable(basis, factors[term], name.basis)
+        ]
     return tuple(found)
 
 
@@ -117,9 +117,7 @@ def _describe(v: Floats, name: TermNames, Lambda: Floats) -> str:
         i, j = int(strong[0]), int(strong[1])
         sign = "1" if Lambda[i] @ Lambda[j] > 0 else "-1"
         return f"the correlation of {columns[j]} with {columns[i]} by {name.group} is {sign}"
-    terms = " ".join(
-        f"{'-' if v[j] < 0 else '+'} {abs(v[j]):.3g} {columns[j]}" for j in strong
-    )
+    terms = " ".join(f"{'-' if v[j] < 0 else '+'} {abs(v[j]):.3g} {columns[j]}" for j in strong)
     return f"the combination {terms.removeprefix('+ ')} in {name.label} has no variance"
 
 
@@ -161,7 +159,6 @@ def _history(optimum: Optimum) -> str:
     worse = first - optimum.evaluation.value
     if worse > 1e-6:
         story += (
-            f" The default start led to a local optimum {worse:.3g} higher; another start "
-            "led here."
+            f" The default start led to a local optimum {worse:.3g} higher; another start led here."
         )
     return story

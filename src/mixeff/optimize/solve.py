@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mixeff.control import Control
 from mixeff.covariance import Partition
+from mixeff.errors import ConvergenceError
 from mixeff.optimize.boundary import (
     NullDirection,
     expected_gain,
@@ -80,9 +81,22 @@ class _Known:
 
 
 def solve(problem: Problem, start: Floats, control: Control) -> Optimum:
-    """Minimize: Newton, the boundary, the fallback if needed, extra starts if on the boundary."""
+    """Minimize: Newton, the boundary, the fallback if needed, extra starts if on the boundary.
+
+    Raises
+    ------
+    ConvergenceError
+        If the criterion cannot be evaluated at ``start``. Everything else that may go wrong is
+        told by ``Optimum.ok``.
+    """
     counted = Counted(problem)
-    best = _one_start(counted, start, control)
+    first = counted.evaluate(start)
+    if not math.isfinite(first.value):
+        raise ConvergenceError(
+            "The criterion cannot be evaluated at the starting values: they are too large for "
+            "these data, or the random effects reproduce the response. Give smaller ones."
+        )
+    best = _one_start(counted, first, control)
     values = [best.evaluation.value]
     if null_directions(best.evaluation, counted):
         for other in extra_starts(counted.partition, control.extra_starts):
@@ -124,9 +138,9 @@ def _better(run: _Run, best: _Run) -> bool:
     return gain > noise or (gain > -noise and run.ok and not best.ok)
 
 
-def _one_start(problem: Counted, start: Floats, control: Control) -> _Run:
+def _one_start(problem: Counted, start: Evaluation, control: Control) -> _Run:
     """Newton from ``start``; a second, derivative-free optimizer if that ends without optimum."""
-    first = _local(problem, problem.evaluate(start), control, "newton")
+    first = _local(problem, start, control, "newton")
     if first.ok:
         return first
     rough = fallback(problem, first.evaluation, max_evaluations=control.max_evaluations)
@@ -149,9 +163,7 @@ def _local(
     budget = problem.evaluations + control.max_evaluations
     for _ in range(_DEPARTURES):
         left = max(1, budget - problem.evaluations)
-        result = newton(
-            problem, current, tolerance=tolerance, max_evaluations=left, give_up=known
-        )
+        result = newton(problem, current, tolerance=tolerance, max_evaluations=left, give_up=known)
         if not result.converged:
             return _Run(result.evaluation, False, result.predicted_decrease, name)
         current = snap(problem, result.evaluation, tolerance)

@@ -13,8 +13,8 @@ class SingularDirection:
     """A direction in which a term's covariance matrix has no variance.
 
     ``term`` indexes ``design.random``; ``direction`` (q,) is a unit vector in the null space of
-    Sigma (in the caller's units); ``leaving`` is v' Xi v >= 0, what the deviance would rise per unit
-    of variance put there.
+    Sigma (in the caller's units); ``leaving`` is v' Xi v >= 0, what the deviance would rise per
+    unit of variance put there.
     """
 
     term: int

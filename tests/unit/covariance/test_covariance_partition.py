@@ -24,9 +24,7 @@ def test_lower_triangle_by_columns() -> None:
 def test_terms_of_one_group_share_a_block_diagonal_lambda(partition: Partition) -> None:
     assert partition.members == ((0, 2), (1,))
     first, second = partition.block_factors(np.arange(1.0, 8.0))
-    np.testing.assert_array_equal(
-        first, [[1, 0, 0, 0], [2, 3, 0, 0], [0, 0, 5, 0], [0, 0, 6, 7]]
-    )
+    np.testing.assert_array_equal(first, [[1, 0, 0, 0], [2, 3, 0, 0], [0, 0, 5, 0], [0, 0, 6, 7]])
     np.testing.assert_array_equal(second, [[4]])
 
 

@@ -9,10 +9,10 @@ import math
 
 import numpy as np
 import pytest
-from support.dense_system import simple_design
 
 from mixeff.control import Control
 from mixeff.linear import LinearEstimate, conditional_variances, fit_linear
+from support.dense_system import simple_design
 
 CONTROL = Control(threads=1)
 TIGHT = 1e-10  # relative; what double precision leaves after sums over about 100 numbers

@@ -6,12 +6,12 @@ from itertools import product
 
 import numpy as np
 import pytest
-from support.dense_system import DenseBlock, DenseSystem
 
 from mixeff.covariance import Partition
 from mixeff.crossproducts.blocks import GroupBlock
 from mixeff.crossproducts.in_memory import build_system
 from mixeff.linear.criterion import LinearCriterion
+from support.dense_system import DenseBlock, DenseSystem
 
 LAYOUTS = [
     (["a"], [1], [7]),

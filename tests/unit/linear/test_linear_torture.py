@@ -1,0 +1,110 @@
+"""Large shifts and scales leave at least nine digits in slopes and variance components."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mixeff.control import Control
+from mixeff.design.design import Design
+from mixeff.linear import LinearEstimate, fit_linear
+from support.dense_system import simple_design
+from support.reference import load_case, load_frame
+
+NINE = 1e-9
+
+
+def sleepstudy(shift: float = 0.0, scale: float = 1.0, response_shift: float = 0.0) -> Design:
+    frame = load_frame("sleepstudy")
+    days = shift + scale * frame["Days"].to_numpy(dtype=float)
+    X = np.column_stack([np.ones(len(days)), days])
+    codes = frame["Subject"].cat.codes.to_numpy(dtype=np.int32)
+    y = frame["Reaction"].to_numpy(dtype=float) + response_shift
+    names = [("(Intercept)", "Days")]
+    return simple_design(y, X, [("Subject", codes, X)], columns=names)
+
+
+def fit(design: Design) -> LinearEstimate:
+    return fit_linear(design, reml=True, control=Control(threads=1))
+
+
+def slope_variance(estimate: LinearEstimate) -> float:
+    row = estimate.Lambda[0][1]
+    return float(estimate.sigma**2 * (row @ row))
+
+
+@pytest.fixture(scope="module")
+def plain() -> LinearEstimate:
+    return fit(sleepstudy())
+
+
+def test_plain_fit_is_the_reference(plain: LinearEstimate) -> None:
+    case = load_case("sleepstudy_slope")
+    np.testing.assert_allclose(plain.theta, list(case["theta"].values()), rtol=1e-7)
+    assert plain.criterion == pytest.approx(case["fit"]["REMLcrit"], abs=1e-8)
+
+
+@pytest.mark.parametrize("shift", [-1e8, 2000.0, 1e8])
+def test_shifted_predictor(plain: LinearEstimate, shift: float) -> None:
+    # Days + 1e8 is exact in double precision, so nothing of the data is lost.
+    moved = fit(sleepstudy(shift=shift))
+    assert moved.beta[1] == pytest.approx(plain.beta[1], rel=NINE)
+    assert slope_variance(moved) == pytest.approx(slope_variance(plain), rel=NINE)
+    assert moved.sigma == pytest.approx(plain.sigma, rel=NINE)
+    assert moved.criterion == pytest.approx(plain.criterion, rel=NINE)
+    assert moved.convergence.ok
+    assert not moved.convergence.singular
+    assert moved.convergence.evaluations == plain.convergence.evaluations
+    error = np.sqrt(moved.unscaled_covariance[1, 1] / plain.unscaled_covariance[1, 1])
+    assert error == pytest.approx(1.0, rel=NINE)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def test_rescaled_predictor(plain: LinearEstimate, scale: float) -> None:
+    scaled = fit(sleepstudy(scale=scale))
+    assert scaled.beta[1] * scale == pytest.approx(plain.beta[1], rel=NINE)
+    np.testing.assert_allclose(
+        scaled.theta * [1, scale, scale], plain.theta, rtol=NINE
+    )  # (Intercept), Days.(Intercept), Days
+    # log|X'V^-1X| has X in it: the REML criterion moves by 2 log(scale), as lme4's does.
+    assert scaled.criterion - 2 * np.log(scale) == pytest.approx(plain.criterion, rel=NINE)
+    assert not scaled.convergence.singular
+
+
+def test_shifted_response(plain: LinearEstimate) -> None:
+    # Reaction + 1e8 itself is rounded to 1e-8, 1e-10 of the residual standard deviation.
+    moved = fit(sleepstudy(response_shift=1e8))
+    assert moved.beta[1] == pytest.approx(plain.beta[1], rel=NINE)
+    np.testing.assert_allclose(moved.theta, plain.theta, rtol=NINE)
+    assert moved.sigma == pytest.approx(plain.sigma, rel=NINE)
+
+
+def test_rescaled_response(plain: LinearEstimate) -> None:
+    design = sleepstudy()
+    scaled = fit(replace(design, response=design.response * 1e9))
+    np.testing.assert_allclose(scaled.theta, plain.theta, rtol=NINE)
+    assert scaled.sigma / 1e9 == pytest.approx(plain.sigma, rel=NINE)
+    assert scaled.criterion == pytest.approx(plain.criterion + 178 * np.log(1e18), rel=NINE)
+
+
+def test_both_at_once(plain: LinearEstimate) -> None:
+    moved = fit(sleepstudy(shift=1e8, response_shift=1e8))
+    assert moved.beta[1] == pytest.approx(plain.beta[1], rel=NINE)
+    assert slope_variance(moved) == pytest.approx(slope_variance(plain), rel=NINE)
+
+
+def test_quadratic_in_calendar_years() -> None:
+    # (2000 + Days)^2 beside 2000 + Days: correlation 1 - 2e-6, the columns are rotated.
+    frame = load_frame("sleepstudy")
+    days = frame["Days"].to_numpy(dtype=float)
+    codes = frame["Subject"].cat.codes.to_numpy(dtype=np.int32)
+    fits = []
+    for x in (days, 2000 + days):
+        X = np.column_stack([np.ones(len(x)), x, x**2])
+        fits.append(fit(simple_design(frame["Reaction"], X, [("Subject", codes, X)])))
+    assert fits[1].beta[2] == pytest.approx(fits[0].beta[2], rel=NINE)
+    last = [f.sigma**2 * float(f.Lambda[0][2] @ f.Lambda[0][2]) for f in fits]
+    assert last[1] == pytest.approx(last[0], rel=NINE)
+    assert fits[1].criterion == pytest.approx(fits[0].criterion, rel=NINE)
