@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from mixeff.model.names import calling_frame
+from mixeff.model.methods import FitMethods
 from mixeff.model.padding import pad
 from mixeff.model.request import Request
 
@@ -19,13 +19,12 @@ if TYPE_CHECKING:
     from mixeff.linear.estimate import LinearEstimate
     from mixeff.model.varcorr import VarCorr
     from mixeff.optimize.verdict import Verdict
-    from mixeff.report.summary import SummaryTable
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class LinearMixedModel:
+class LinearMixedModel(FitMethods):
     """A linear mixed model fitted by `lmer`. Immutable: `update` and `refit` return new ones.
 
     Prints as lme4 prints a fit; `summary` gives the full table.
@@ -237,162 +236,3 @@ class LinearMixedModel:
         from mixeff.model.linear_predictor import fitted_values
 
         return pad(self, fitted_values(self.design, self.estimate))
-
-    def residuals(self, kind: str = "response") -> Floats:
-        """Residuals (n,); padded as `fitted`.
-
-        Parameters
-        ----------
-        kind : {"response", "pearson", "deviance", "working", "scaled"}
-            ``response`` and ``working``: y - fitted. ``pearson`` and ``deviance``: times the
-            square root of the prior weights. ``scaled``: Pearson over sigma, what the summary
-            shows quantiles of.
-
-        Raises
-        ------
-        OptionError
-            Unknown kind.
-        """
-        from mixeff.diagnostics.residuals import residuals
-
-        return pad(self, residuals(self.design, self.estimate, kind))
-
-    def predict(
-        self,
-        newdata: Any = None,
-        *,
-        random: str | None = "all",
-        type: str = "response",
-        allow_new_levels: bool = False,
-        se: bool = False,
-        offset: ArrayLike | None = None,
-        **unknown: Any,
-    ) -> Any:
-        """Predicted responses.
-
-        Parameters
-        ----------
-        newdata : data frame or None
-            Rows to predict; None means the rows of the fit.
-        random : "all", None or str
-            All random effects, none, or those a bar formula names: ``"~ (1 | class)"``.
-        type : {"response", "link"}
-            The same thing for a linear model.
-        allow_new_levels : bool
-            Levels the fit has not seen, and missing ones, get a random effect of zero.
-        se : bool
-            Also give standard errors, given theta (of the prediction error of X beta + Z b).
-        offset : (m,) array or None
-            Offset of the new rows; needed if the fit was given one as an array.
-
-        Returns
-        -------
-        ndarray or pandas.Series
-            A series with newdata's index where newdata is pandas; with ``se=True`` a DataFrame
-            with columns ``estimate, std_error``. Rows with missing values give NaN.
-
-        Raises
-        ------
-        PredictionError
-            A level not seen, a missing grouping factor, a bar term the model does not have.
-
-        Examples
-        --------
-        >>> import mixeff as mx
-        >>> m = mx.lmer("Reaction ~ Days + (Days | Subject)", mx.load_dataset("sleepstudy"))
-        >>> new = {"Days": [0.0, 9.0], "Subject": ["308", "308"]}
-        >>> m.predict(new).round(1).tolist()
-        [253.7, 430.7]
-        >>> m.predict(new, random=None).round(1).tolist()
-        [251.4, 345.6]
-        """
-        from mixeff.prediction.predict import predict
-
-        return predict(
-            self,
-            newdata,
-            random=random,
-            type=type,
-            allow_new_levels=allow_new_levels,
-            se=se,
-            offset=offset,
-            unknown=unknown,
-        )
-
-    def summary(self, ddf: str | None = None, correlation: bool | None = None) -> SummaryTable:
-        """The summary table, printed in lme4's layout.
-
-        Parameters
-        ----------
-        ddf : None
-            Method for degrees of freedom; None prints t values without p values.
-        correlation : bool or None
-            Print the correlations of the fixed effects; None prints them up to 20 coefficients.
-        """
-        from mixeff.inference.coefficients import check_ddf
-        from mixeff.report.summarize import summarize
-
-        check_ddf(ddf)
-        return summarize(self, ddf=ddf, correlation=correlation)
-
-    def __str__(self) -> str:
-        from mixeff.report.show import format_fit
-
-        return format_fit(self)
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    def _repr_html_(self) -> str:
-        return self.summary()._repr_html_()
-
-    def update(self, formula: str | None = None, **arguments: Any) -> LinearMixedModel:
-        """Fit again with some arguments of the call changed.
-
-        Parameters
-        ----------
-        formula : str or None
-            A new formula; a dot stands for the old side: ``". ~ . - IQ"``.
-        **arguments
-            Any other argument of `lmer`: ``data, reml, weights, offset, contrasts, na_action,
-            start, control``.
-
-        Returns
-        -------
-        LinearMixedModel
-            A response given to `refit` is kept unless the data or the left-hand side changes.
-
-        Examples
-        --------
-        >>> import mixeff as mx
-        >>> m = mx.lmer("Reaction ~ Days + (Days | Subject)", mx.load_dataset("sleepstudy"))
-        >>> m.update(". ~ . - (Days | Subject) + (1 | Subject)").df
-        4
-        """
-        from mixeff.model.again import update
-
-        return update(self, formula, arguments, calling_frame())
-
-    def refit(self, y: ArrayLike) -> LinearMixedModel:
-        """The same model fitted to another response: same rows, X, Z, weights and offset.
-
-        Parameters
-        ----------
-        y : (n,) array or series
-            The new response, already transformed if the formula transforms it; of the rows used,
-            or of all rows of the data.
-
-        Raises
-        ------
-        DataError
-            Wrong length, not numeric, missing or infinite values, or constant.
-        """
-        from mixeff.model.again import refit
-
-        return refit(self, y)
-
-    def refit_ml(self) -> LinearMixedModel:
-        """The same model by maximum likelihood; itself if it is already."""
-        from mixeff.model.again import refit_ml
-
-        return refit_ml(self)

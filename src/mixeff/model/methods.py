@@ -1,0 +1,220 @@
+"""What a fit can do: every method forwards to a function in the room that knows how."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mixeff.model.names import calling_frame
+from mixeff.model.padding import pad
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mixeff.model.fit import LinearMixedModel
+    from mixeff.report.summary import SummaryTable
+
+Floats = NDArray[np.float64]
+
+
+class FitMethods:
+    """The methods of a fitted model; its numbers are in `LinearMixedModel`."""
+
+    __slots__ = ()
+
+    @property
+    def _fit(self) -> LinearMixedModel:
+        return cast("LinearMixedModel", self)
+
+    def residuals(self, kind: str = "response") -> Floats:
+        """Residuals (n,); padded as `fitted`.
+
+        Parameters
+        ----------
+        kind : {"response", "pearson", "deviance", "working", "scaled"}
+            ``response`` and ``working``: y - fitted. ``pearson`` and ``deviance``: times the
+            square root of the prior weights. ``scaled``: Pearson over sigma, what the summary
+            shows quantiles of.
+
+        Raises
+        ------
+        OptionError
+            Unknown kind.
+        """
+        from mixeff.diagnostics.residuals import residuals
+
+        fit = self._fit
+        return pad(fit, residuals(fit.design, fit.estimate, kind))
+
+    def predict(
+        self,
+        newdata: Any = None,
+        *,
+        random: str | None = "all",
+        type: str = "response",
+        allow_new_levels: bool = False,
+        se: bool = False,
+        offset: ArrayLike | None = None,
+        **unknown: Any,
+    ) -> Any:
+        """Predicted responses.
+
+        Parameters
+        ----------
+        newdata : data frame or None
+            Rows to predict; None means the rows of the fit.
+        random : "all", None or str
+            All random effects, none, or those a bar formula names: ``"~ (1 | class)"``.
+        type : {"response", "link"}
+            The same thing for a linear model.
+        allow_new_levels : bool
+            Levels the fit has not seen, and missing ones, get a random effect of zero.
+        se : bool
+            Also give standard errors, given theta (of the prediction error of X beta + Z b).
+        offset : (m,) array or None
+            Offset of the new rows; needed if the fit was given one as an array.
+
+        Returns
+        -------
+        ndarray or pandas.Series
+            A series with newdata's index where newdata is pandas; with ``se=True`` a DataFrame
+            with columns ``estimate, std_error``. Rows with missing values give NaN.
+
+        Raises
+        ------
+        PredictionError
+            A level not seen, a missing grouping factor, a bar term the model does not have.
+
+        Examples
+        --------
+        >>> import mixeff as mx
+        >>> m = mx.lmer("Reaction ~ Days + (Days | Subject)", mx.load_dataset("sleepstudy"))
+        >>> new = {"Days": [0.0, 9.0], "Subject": ["308", "308"]}
+        >>> m.predict(new).round(1).tolist()
+        [253.7, 430.7]
+        >>> m.predict(new, random=None).round(1).tolist()
+        [251.4, 345.6]
+        """
+        from mixeff.prediction.predict import predict
+
+        return predict(
+            self._fit,
+            newdata,
+            random=random,
+            type=type,
+            allow_new_levels=allow_new_levels,
+            se=se,
+            offset=offset,
+            unknown=unknown,
+        )
+
+    def summary(self, ddf: str | None = None, correlation: bool | None = None) -> SummaryTable:
+        """The summary table, printed in lme4's layout.
+
+        Parameters
+        ----------
+        ddf : None
+            Method for degrees of freedom; None prints t values without p values.
+        correlation : bool or None
+            Print the correlations of the fixed effects; None prints them up to 20 coefficients.
+        """
+        from mixeff.inference.coefficients import check_ddf
+        from mixeff.report.summarize import summarize
+
+        check_ddf(ddf)
+        return summarize(self._fit, ddf=ddf, correlation=correlation)
+
+    def __str__(self) -> str:
+        from mixeff.report.show import format_fit
+
+        return format_fit(self._fit)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        return self.summary()._repr_html_()
+
+    def confint(self, level: float = 0.95, method: str = "wald", **unknown: Any) -> pd.DataFrame:
+        """Confidence intervals: columns ``lower, upper``.
+
+        Parameters
+        ----------
+        level : float
+            Between 0 and 1.
+        method : {"wald"}
+            ``wald``: estimate -/+ normal quantile times standard error. Standard deviations and
+            correlations have no such intervals; their rows are NaN.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Rows ``sd_(Intercept)|class``, ``cor_IQ.(Intercept)|class``, ``sigma``, then the
+            coefficients.
+
+        Examples
+        --------
+        >>> import mixeff as mx
+        >>> m = mx.lmer("Reaction ~ Days + (Days | Subject)", mx.load_dataset("sleepstudy"))
+        >>> m.confint().loc["Days"].round(3).tolist()
+        [7.438, 13.497]
+        """
+        from mixeff.inference.wald import wald_intervals
+        from mixeff.model.options import choose, refuse_unknown
+
+        refuse_unknown("confint", unknown, ("level", "method"))
+        choose("confint", "method", method, ("wald",))
+        return wald_intervals(self._fit.design, self._fit.estimate, level).to_frame()
+
+    def update(self, formula: str | None = None, **arguments: Any) -> LinearMixedModel:
+        """Fit again with some arguments of the call changed.
+
+        Parameters
+        ----------
+        formula : str or None
+            A new formula; a dot stands for the old side: ``". ~ . - IQ"``.
+        **arguments
+            Any other argument of `lmer`: ``data, reml, weights, offset, contrasts, na_action,
+            start, control``.
+
+        Returns
+        -------
+        LinearMixedModel
+            A response given to `refit` is kept unless the data or the left-hand side changes.
+
+        Examples
+        --------
+        >>> import mixeff as mx
+        >>> m = mx.lmer("Reaction ~ Days + (Days | Subject)", mx.load_dataset("sleepstudy"))
+        >>> m.update(". ~ . - (Days | Subject) + (1 | Subject)").df
+        4
+        """
+        from mixeff.model.again import update
+
+        return update(self._fit, formula, arguments, calling_frame())
+
+    def refit(self, y: ArrayLike) -> LinearMixedModel:
+        """The same model fitted to another response: same rows, X, Z, weights and offset.
+
+        Parameters
+        ----------
+        y : (n,) array or series
+            The new response, already transformed if the formula transforms it; of the rows used,
+            or of all rows of the data.
+
+        Raises
+        ------
+        DataError
+            Wrong length, not numeric, missing or infinite values, or constant.
+        """
+        from mixeff.model.again import refit
+
+        return refit(self._fit, y)
+
+    def refit_ml(self) -> LinearMixedModel:
+        """The same model by maximum likelihood; itself if it is already."""
+        from mixeff.model.again import refit_ml
+
+        return refit_ml(self._fit)
