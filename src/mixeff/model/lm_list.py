@@ -16,13 +16,16 @@ from mixeff.design.rank import independent_columns
 from mixeff.errors import DesignError, FormulaError, OptionError
 from mixeff.formula import deparse, parse_expression, parse_formula
 from mixeff.formula.tree import Binary, Expression, Parenthesis
-from mixeff.frames.columns import column_names, open_frame
+from mixeff.frames.columns import open_frame
+from mixeff.model.options import refuse_unknown
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+
+_ARGUMENTS = ("formula", "data", "weights", "offset", "contrasts", "na_action")
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -159,6 +162,7 @@ def lm_list(
     offset: Any = None,
     contrasts: Mapping[str, Any] | None = None,
     na_action: str = "omit",
+    **unknown: Any,
 ) -> LmList:
     """Fit ``y ~ x | g``: the linear model ``y ~ x`` by least squares in every group of ``g``.
 
@@ -196,9 +200,10 @@ def lm_list(
     >>> round(fits.sigma, 2)
     25.59
     """
+    refuse_unknown("lm_list", unknown, _ARGUMENTS)
     text = with_random_intercept(formula)
     frame = open_frame(data)
-    parsed = parse_formula(text, columns=column_names(frame))
+    parsed = parse_formula(text, columns=frame.names())
     if len(parsed.random) != 1:
         raise FormulaError(f"lm_list takes one grouping factor without nesting: {formula}")
     design = build_design(

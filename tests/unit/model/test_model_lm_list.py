@@ -104,3 +104,8 @@ def test_levels_that_do_not_occur_in_a_group() -> None:
 def test_other_formulas_are_refused(formula: str) -> None:
     with pytest.raises(FormulaError):
         mx.lm_list(formula, load_frame("sleepstudy"))
+
+
+def test_misspelt_arguments_are_named() -> None:
+    with pytest.raises(OptionError, match=r'lm_list has no argument "weight"\. Did you mean "wei'):
+        mx.lm_list("Reaction ~ Days | Subject", load_frame("sleepstudy"), weight="Days")
