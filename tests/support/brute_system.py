@@ -123,6 +123,7 @@ def designs() -> dict[str, Brute]:
             y, X[:, :1],
             [_block(rng, codes(4), 4, 2), _block(rng, one, 9, 1), _block(rng, codes(6), 6, 2)],
         ),
+        "wide vectors": Brute(y, X, [_block(rng, one, 9, 4), _block(rng, items, 5, 5)]),
         "crossed no fixed": Brute(
             y, X[:, :0], [_block(rng, pupils, 20, 1), _block(rng, items, 5, 2)]
         ),

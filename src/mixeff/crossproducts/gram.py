@@ -67,8 +67,8 @@ def accumulate(
     sizes = [b.n_levels for b in blocks]
     orders = [kernels.level_order(c, j, None) for c, j in zip(codes, sizes, strict=True)]
     groups = tuple(
-        GroupProducts(*kernels.level_gram(*order, c.values, c.shift, c.scale, *dense, threads))
-        for order, c in zip(orders, columns, strict=True)
+        GroupProducts(*kernels.level_gram(k, *order, c.values, c.shift, c.scale, *dense, threads))
+        for k, order, c in zip(codes, orders, columns, strict=True)
     )
     pairs = {}
     for i, k in pair_keys(tuple(sizes)):

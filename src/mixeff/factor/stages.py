@@ -159,7 +159,8 @@ def dense_tail(products: CrossProducts, groups: tuple[int, ...], starts: Longs) 
 
 def columns_of(own: slice, levels: NDArray[np.integer], q: int) -> Longs:
     """(m, q) tail columns of m levels of the factor whose columns are ``own``."""
-    return own.start + levels[:, None].astype(np.int64) * q + np.arange(q)
+    columns: Longs = own.start + levels[:, None].astype(np.int64) * q + np.arange(q)
+    return columns
 
 
 def build_stage(
@@ -212,9 +213,7 @@ def column_index(
     if width < INDEXED_TAIL:
         none = np.empty(0, dtype=np.int32)
         return ColumnIndex(np.empty(0, dtype=np.int64), none, none)
-    return ColumnIndex(
-        *kernels.index_columns(pointer, skip, columns, tail, width, q, PANEL_ROWS)
-    )
+    return ColumnIndex(*kernels.index_columns(pointer, skip, columns, tail, width, q, PANEL_ROWS))
 
 
 def single_ancestor(pair: PairProducts, n_levels: int) -> Codes:

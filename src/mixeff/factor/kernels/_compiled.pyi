@@ -14,6 +14,7 @@ def level_order(
     /,
 ) -> tuple[Longs, Longs]: ...
 def level_gram(
+    codes: Codes,
     pointer: Longs,
     order: Longs,
     values: Floats,

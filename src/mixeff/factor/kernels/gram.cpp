@@ -12,6 +12,10 @@ namespace mixeff {
 
 namespace {
 
+// While all sums fit the cache, reading the rows as they lie is faster than level by level. Both
+// ways add the rows of a level, or of a pair of levels, in the same order.
+constexpr int64_t sums_in_cache = int64_t(16) << 20;
+
 // Dense columns and what makes them working columns: (value - shift) / scale.
 struct Columns {
     const double *values;
@@ -68,7 +72,7 @@ nb::tuple level_order(Codes codes, int64_t n_levels, std::optional<Longs> within
     return nb::make_tuple(pointer_out, order_out);
 }
 
-nb::tuple level_gram(Longs pointer, Longs order, Mat values, Vec shift, Vec scale, Mat X,
+nb::tuple level_gram(Codes codes, Longs pointer, Longs order, Mat values, Vec shift, Vec scale, Mat X,
                      Vec X_shift, Vec X_scale, Mat y, Vec y_shift, Vec y_scale, Vec root,
                      int threads) {
     const int64_t n_levels = int64_t(pointer.shape(0)) - 1;
@@ -79,26 +83,28 @@ nb::tuple level_gram(Longs pointer, Longs order, Mat values, Vec shift, Vec scal
     auto gram_out = owned<double>({size_t(n_levels), size_t(q), size_t(q)}, gram);
     auto dense_out = owned<double>({size_t(n_levels), size_t(d), size_t(q)}, dense);
     const int64_t *ptr = pointer.data(), *rows = order.data();
-    auto work = [&](int64_t first, int64_t last) {
-        std::vector<double> buffer(q + d);
-        double *z = buffer.data(), *e = z + q;
-        for (int64_t l = first; l < last; ++l) {
-            double *g = gram + l * q * q, *b = dense + l * d * q;
-            for (int64_t i = ptr[l]; i < ptr[l + 1]; ++i) {
-                const int64_t r = rows[i];
-                Z.row(r, D.root(r), z);
-                D.row(r, e);
-                for (int64_t a = 0; a < q; ++a)
-                    for (int64_t c = 0; c < q; ++c) g[a * q + c] += z[a] * z[c];
-                for (int64_t a = 0; a < d; ++a)
-                    for (int64_t c = 0; c < q; ++c) b[a * q + c] += e[a] * z[c];
-            }
-        }
+    auto add_row = [&](int64_t r, int64_t l, double *z) {
+        double *e = z + q, *g = gram + l * q * q, *b = dense + l * d * q;
+        Z.row(r, D.root(r), z);
+        D.row(r, e);
+        for (int64_t a = 0; a < q; ++a)
+            for (int64_t c = 0; c < q; ++c) g[a * q + c] += z[a] * z[c];
+        for (int64_t a = 0; a < d; ++a)
+            for (int64_t c = 0; c < q; ++c) b[a * q + c] += e[a] * z[c];
     };
-    {
-        nb::gil_scoped_release free;
-        split(ptr, n_levels, threads, work);
+    nb::gil_scoped_release free;
+    if (threads <= 1 && n_levels * q * (q + d) * int64_t(sizeof(double)) < sums_in_cache) {
+        std::vector<double> buffer(q + d);
+        const int64_t n = int64_t(codes.shape(0));
+        for (int64_t r = 0; r < n; ++r) add_row(r, codes.data()[r], buffer.data());
+    } else {
+        split(ptr, n_levels, threads, [&](int64_t first, int64_t last) {
+            std::vector<double> buffer(q + d);
+            for (int64_t l = first; l < last; ++l)
+                for (int64_t i = ptr[l]; i < ptr[l + 1]; ++i) add_row(rows[i], l, buffer.data());
+        });
     }
+    nb::gil_scoped_acquire held;
     return nb::make_tuple(gram_out, dense_out);
 }
 
@@ -129,27 +135,39 @@ nb::tuple pair_gram(Longs pointer, Longs order, Codes codes, Mat values, Vec shi
     double *sums;
     auto indices_out = owned<int32_t>({nnz}, indices);
     auto sums_out = owned<double>({nnz, size_t(q), size_t(k)}, sums);
-    auto work = [&](int64_t first, int64_t last) {
-        std::vector<double> buffer(q + k);
-        double *z = buffer.data(), *w = z + q;
+    auto add_row = [&](int64_t r, int64_t at, double *z) {
+        double *w = z + q, *s = sums + at * q * k;
+        const double weight = roots ? roots[r] : 1.0;
+        Z.row(r, weight, z);
+        W.row(r, weight, w);
+        for (int64_t a = 0; a < q; ++a)
+            for (int64_t b = 0; b < k; ++b) s[a * k + b] += z[a] * w[b];
+    };
+    // visit(row, pair) for the rows of some levels, pair by pair, rows ascending within each.
+    auto walk = [&](int64_t first, int64_t last, auto visit) {
         for (int64_t l = first; l < last; ++l) {
             int64_t at = indptr[l] - 1;
             for (int64_t i = ptr[l]; i < ptr[l + 1]; ++i) {
                 const int64_t r = rows[i];
                 if (i == ptr[l] || c[r] != c[rows[i - 1]]) indices[++at] = c[r];
-                const double weight = roots ? roots[r] : 1.0;
-                Z.row(r, weight, z);
-                W.row(r, weight, w);
-                double *s = sums + at * q * k;
-                for (int64_t a = 0; a < q; ++a)
-                    for (int64_t b = 0; b < k; ++b) s[a * k + b] += z[a] * w[b];
+                visit(r, at);
             }
         }
     };
-    {
-        nb::gil_scoped_release free;
-        split(ptr, n_levels, threads, work);
+    nb::gil_scoped_release free;
+    if (threads <= 1 && int64_t(nnz) * q * k * int64_t(sizeof(double)) < sums_in_cache) {
+        const int64_t n = int64_t(codes.shape(0));
+        std::vector<int32_t> pair(n);
+        std::vector<double> buffer(q + k);
+        walk(0, n_levels, [&](int64_t r, int64_t at) { pair[r] = int32_t(at); });
+        for (int64_t r = 0; r < n; ++r) add_row(r, pair[r], buffer.data());
+    } else {
+        split(ptr, n_levels, threads, [&](int64_t first, int64_t last) {
+            std::vector<double> buffer(q + k);
+            walk(first, last, [&](int64_t r, int64_t at) { add_row(r, at, buffer.data()); });
+        });
     }
+    nb::gil_scoped_acquire held;
     return nb::make_tuple(indptr_out, indices_out, sums_out);
 }
 

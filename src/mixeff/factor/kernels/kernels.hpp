@@ -15,7 +15,7 @@ using Mats = std::vector<Mat>;
 using Array = nb::ndarray<nb::numpy, double>;
 
 nb::tuple level_order(Codes codes, int64_t n_levels, std::optional<Longs> within);
-nb::tuple level_gram(Longs pointer, Longs order, Mat values, Vec shift, Vec scale, Mat X,
+nb::tuple level_gram(Codes codes, Longs pointer, Longs order, Mat values, Vec shift, Vec scale, Mat X,
                      Vec X_shift, Vec X_scale, Mat y, Vec y_shift, Vec y_scale, Vec root,
                      int threads);
 nb::tuple pair_gram(Longs pointer, Longs order, Codes codes, Mat values, Vec shift, Vec scale,

@@ -125,12 +125,13 @@ int64_t factor_tail(MatOut S, MatOut L, Longs starts, Mats Lambdas, VecOut out) 
         if (!std::isfinite(pivot)) return i + 1;
         total[i >= random] += 2.0 * std::log(pivot);
     }
-    const double *y = m + last * width;
+    double *y = m + last * width;
     const double pwrss = y[last] - long_dot(y, y, last);
     if (std::isnan(pwrss)) return 1;
     out.data()[0] = total[0];
     out.data()[1] = total[1];
     out.data()[2] = std::max(pwrss, 0.0);
+    y[last] = std::sqrt(out.data()[2]);
     return 0;
 }
 

@@ -40,7 +40,7 @@ def working(values: Floats, shift: Floats, scale: Floats, root: Floats) -> Float
 
 
 def level_gram(
-    pointer: Longs, order: Longs, values: Floats, shift: Floats, scale: Floats,
+    codes: Codes, pointer: Longs, order: Longs, values: Floats, shift: Floats, scale: Floats,
     X: Floats, X_shift: Floats, X_scale: Floats, y: Floats, y_shift: Floats, y_scale: Floats,
     root: Floats, threads: int,
 ) -> tuple[Floats, Floats]:  # fmt: skip
@@ -187,7 +187,7 @@ def symmetric(M: Floats) -> Floats:
 def factor_tail(
     S: Floats, L: Floats, starts: Longs, Lambdas: tuple[Floats, ...], out: Floats
 ) -> int:
-    """L L' = Lt' S Lt + I (I on random columns) except the last pivot.
+    """L L' = Lt' S Lt + I (I on random columns), the last pivot at least 0.
 
     ``out`` gets log|.| of the random part, of the fixed part, and the last pivot squared (r^2). The
     upper triangle of ``S`` is filled in. Returns 0, or the number of the first bad pivot.
@@ -208,6 +208,7 @@ def factor_tail(
     out[0] = log_pivots[:random].sum()
     out[1] = log_pivots[random:].sum()
     out[2] = max(float(M[last, last] - L[last, :last] @ L[last, :last]), 0.0)
+    L[last, last] = np.sqrt(out[2])
     return 0
 
 
