@@ -198,6 +198,7 @@ def test_warning(action: Callable[[], Any], category: type[Warning], words: list
         assert action() is not None
     text = " ".join(str(w.message) for w in caught)
     assert [w for w in words if w not in text] == [], text
+    assert caught[0].filename == __file__  # it points at the caller's line, not into mixeff
 
 
 def quiet(action: Callable[[], Any]) -> Any:
