@@ -120,6 +120,7 @@ def test_a_wrong_type_is_refused_not_copied():
         kernels.solve_tail(np.eye(2), np.asfortranarray(np.ones((2, 2, 2))[0].T)[:, ::-1], False)
 
 
+@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 1e200])
 def test_a_pivot_that_is_not_finite_is_reported(bad):
     G = np.array([[[bad]]])

@@ -64,6 +64,10 @@ class BlockedSystem:
     ----------
     n, p : int
     n_levels, n_columns : tuple of int, per grouping factor in the caller's order
+
+    Notes
+    -----
+    Its factors share room for intermediate results: use a system from one thread at a time.
     """
 
     def __init__(self, products: CrossProducts, *, threads: int = 1) -> None:
@@ -170,6 +174,7 @@ class BlockedFactor:
         self.logdet_random = logdet + float(scalars[0])
         self.logdet_fixed = float(scalars[1])
         self.pwrss = float(scalars[2])
+        self.inverses = tuple(solves.inverse_if_sound(L) for L in Lambda)
         self._state: solves.ModeState | None = None
 
     def __del__(self) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixeff.factor import kernels
-from mixeff.factor.solves import inverse_if_sound, scale_tail_rows
+from mixeff.factor.solves import scale_tail_rows
 from mixeff.factor.stages import Layout, columns_of
 
 if TYPE_CHECKING:
@@ -62,14 +62,14 @@ def trace_blocks(factor: BlockedFactor, reml: bool) -> tuple[Floats, ...]:
     )
     for a, product in enumerate(products):
         group = layout.tail_groups[a]
-        inverse = inverse_if_sound(factor.Lambda[group])
+        inverse = factor.inverses[group]
         H = tail_trace_directly(factor, a, size) if inverse is None else product @ inverse
         found[group] = (H + H.T) / 2
     kernels.scale_inverse(scratch.Q, size, layout.starts, factor.tail_Lambda)
     invert_stages(factor, size, scratch)
     for s, (stage, at) in enumerate(zip(layout.stages, factor.store.stages, strict=True)):
         Lambda = factor.Lambda[stage.group]
-        divide = inverse_if_sound(Lambda) is not None
+        divide = factor.inverses[stage.group] is not None
         found[stage.group] = kernels.stage_traces(at.G, Lambda, at.T, at.R, scratch.K[s], divide)
     return tuple(found[i] for i in range(len(found)))
 

@@ -107,7 +107,7 @@ def scores(factor: BlockedFactor, state: ModeState) -> tuple[Floats, ...]:
     layout, system = factor.layout, factor.system
     found: list[Floats] = list(split_groups(system, state.u))
     for i, u in enumerate(found):
-        inverse = inverse_if_sound(factor.Lambda[i])
+        inverse = factor.inverses[i]
         if inverse is not None:
             found[i] = u @ inverse
         elif i in layout.tail_groups:
@@ -116,7 +116,7 @@ def scores(factor: BlockedFactor, state: ModeState) -> tuple[Floats, ...]:
             S = factor.store.S[rows]
             found[i] = (S[:, -1] - S[:, :-1] @ state.b[layout.tail : -1, 0]).reshape(u.shape)
     for stage, at in zip(layout.stages, factor.store.stages, strict=True):
-        if inverse_if_sound(factor.Lambda[stage.group]) is None:
+        if factor.inverses[stage.group] is None:
             kernels.residual_scores(
                 at.G, stage.pointer, stage.columns, at.B, stage.start, state.b, found[stage.group]
             )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from support.brute_system import designs, lambdas
+from mixeff.crossproducts.blocks import GroupBlock
+from support.brute_system import Brute, designs, lambdas
 
 DESIGNS = designs()
 CASES = [(d, k) for d in DESIGNS for k in lambdas(DESIGNS[d])]
@@ -76,3 +77,47 @@ def test_factors_do_not_disturb_each_other():
     third = system.factorize(a)
     close(second.modes()[2], brute.results(b)["modes"][2])
     close(third.modes()[2], brute.results(a)["modes"][2])
+
+
+@pytest.mark.parametrize("theta", [0.0, 1e-9, 1e-4, 1.0, 30.0, 1e3])
+def test_balanced_one_way_layout_has_a_closed_form(theta):
+    # J groups of m, intercept: Z'PZ = m / (1 + m theta^2) (I - 11'/J), Searle, Casella, McCulloch
+    # (1992) section 4.4. Holds from the boundary to where groups explain everything.
+    J, m = 12, 5
+    y = np.random.default_rng(11).normal(size=J * m)
+    codes = np.repeat(np.arange(J), m).astype(np.int32)
+    brute = Brute(y, np.ones((J * m, 1)), [GroupBlock(codes, J, np.ones((J * m, 1)))])
+    factor = brute.build().factorize([np.array([[theta]])])
+    shrink = 1 + m * theta**2
+    means = y.reshape(J, m).mean(axis=1)
+    centred = means - y.mean()
+    within = ((y.reshape(J, m) - means[:, None]) ** 2).sum()
+    # X'V^-1 X = X'X less nearly itself: the relative error is that of rounding times ``shrink``.
+    close = {"rtol": 1e-12 + 10 * np.finfo(float).eps * shrink, "atol": 1e-300}
+    np.testing.assert_allclose(factor.logdet_random, J * np.log(shrink), rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(np.exp(factor.logdet_fixed), J * m / shrink, **close)
+    expected = within + m * (centred**2).sum() / shrink
+    np.testing.assert_allclose(factor.pwrss, expected, **close)
+    np.testing.assert_allclose(factor.scores()[0][:, 0], m * centred / shrink, **close)
+    np.testing.assert_allclose(factor.trace_blocks(True)[0], [[(J - 1) * m / shrink]], **close)
+    np.testing.assert_allclose(factor.trace_blocks(False)[0], [[J * m / shrink]], **close)
+    modes = m * theta**2 * centred / shrink
+    np.testing.assert_allclose(factor.modes()[0][:, 0], modes, **close)
+
+
+@pytest.mark.parametrize("theta", [1e-6, 1e3])
+def test_balanced_two_way_layout_has_a_closed_form(theta):
+    # a x b cells once each, intercept, both factors crossed with the same theta: the contrasts of
+    # factor 1 see b / (1 + b theta^2), those of factor 2 see a / (1 + a theta^2).
+    a, b = 9, 7
+    rows, cols = np.divmod(np.arange(a * b), b)
+    y = np.random.default_rng(2).normal(size=a * b)
+    one = np.ones((a * b, 1))
+    blocks = [
+        GroupBlock(rows.astype(np.int32), a, one), GroupBlock(cols.astype(np.int32), b, one)
+    ]  # fmt: skip
+    factor = Brute(y, one, blocks).build().factorize([np.array([[theta]])] * 2)
+    first, second = factor.trace_blocks(True)
+    # Large theta leaves 1e-6 of the tail's products: ten digits of sixteen stay.
+    np.testing.assert_allclose(first, [[(a - 1) * b / (1 + b * theta**2)]], rtol=1e-8)
+    np.testing.assert_allclose(second, [[(b - 1) * a / (1 + a * theta**2)]], rtol=1e-8)
