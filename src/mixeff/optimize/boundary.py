@@ -54,32 +54,39 @@ def expected_gain(evaluation: Evaluation, null: NullDirection) -> float:
 
 
 def leave(problem: Problem, evaluation: Evaluation, tolerance: float) -> Evaluation | None:
-    """A better point inside, or None when the conditions hold (or no step gains anything)."""
+    """A better point inside, or None when the conditions hold (or no step gains anything).
+
+    All directions in which the deviance falls are taken together; if that fails, the best alone.
+    """
     limit = resolution(evaluation.value, tolerance)
     gains = [(expected_gain(evaluation, v), v) for v in null_directions(evaluation, problem)]
-    for gain, null in sorted(gains, key=lambda pair: -pair[0]):
-        if gain <= limit:
-            return None
-        better = _line_search(problem, evaluation, null)
-        if better is not None and better.value < evaluation.value - 1e-3 * min(gain, 1.0):
+    falling = sorted((pair for pair in gains if pair[0] > limit), key=lambda pair: -pair[0])
+    directions = [null for _, null in falling]
+    for chosen in (directions, directions[:1]) if len(directions) > 1 else (directions,):
+        better = _line_search(problem, evaluation, chosen) if chosen else None
+        if better is not None and better.value < evaluation.value - 1e-3 * limit:
             return better
     return None
 
 
 def _line_search(
-    problem: Problem, evaluation: Evaluation, null: NullDirection
+    problem: Problem, evaluation: Evaluation, nulls: list[NullDirection]
 ) -> Evaluation | None:
-    """Backtrack along Sigma + t v v' from the step the curvature suggests."""
-    bend = evaluation.curvature_along(null.term, null.direction)
-    t = min(-null.slope / bend, 1e4) if bend > 0 else 1.0
-    factors = list(problem.partition.term_factors(evaluation.theta))
-    inner = factors[null.term]
+    """Backtrack along Sigma + t v v' from the steps the curvature suggests, one per direction."""
+    bends = [evaluation.curvature_along(v.term, v.direction) for v in nulls]
+    steps = [min(-v.slope / b, 1e4) if b > 0 else 1.0 for v, b in zip(nulls, bends, strict=True)]
+    fall = sum(t * v.slope for t, v in zip(steps, nulls, strict=True))
+    inner = problem.partition.term_factors(evaluation.theta)
+    part = 1.0
     for _ in range(_BACKTRACKS):
-        factors[null.term] = np.column_stack([inner, math.sqrt(t) * null.direction])
+        factors = list(inner)
+        for t, null in zip(steps, nulls, strict=True):
+            column = math.sqrt(part * t) * null.direction
+            factors[null.term] = np.column_stack([factors[null.term], column])
         trial = problem.evaluate(problem.partition.from_factors(factors))
-        if trial.value <= evaluation.value + 1e-4 * t * null.slope:
+        if trial.value <= evaluation.value + 1e-4 * part * fall:
             return trial
-        t *= 0.2
+        part *= 0.2
     return None
 
 
