@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mixeff.covariance.triangle import lower_factor
 from mixeff.covariance.unstructured import Unstructured
 
 Floats = NDArray[np.float64]
@@ -61,14 +62,21 @@ class Partition:
         return tuple(s.expand(t) for s, t in zip(self.structures, parts, strict=True))
 
     def block_factors(self, theta: Floats) -> tuple[Floats, ...]:
-        """Block-diagonal Lambda per grouping block."""
-        factors = self.term_factors(theta)
+        """Block-diagonal lower triangular Lambda per grouping block."""
+        pairs = zip(self.structures, self.term_factors(theta), strict=True)
+        factors = [lower_factor(L) if s.order else L for s, L in pairs]
         return tuple(self._join([factors[t] for t in terms]) for terms in self.members)
 
     def from_factors(self, factors: Sequence[Floats]) -> Floats:
         """Theta from one square root (q, m) of Sigma per term."""
         pairs = zip(self.structures, factors, strict=True)
         return np.concatenate([s.from_root(f) for s, f in pairs])
+
+    def pivoted(self, theta: Floats) -> Partition:
+        """Every term in the order of its pivoted factor (self where no term gains by it)."""
+        pairs = zip(self.structures, self.split(theta), strict=True)
+        structures = tuple(s.pivoted(t) if s.size > 1 else s for s, t in pairs)
+        return self if structures == self.structures else Partition(structures, self.members)
 
     def canonical(self, theta: Floats) -> Floats:
         """Diagonal entries made non-negative, term by term."""

@@ -15,10 +15,10 @@ Indices = NDArray[np.intp]
 
 
 @cache
-def _triangle(q: int) -> tuple[Indices, Indices]:
-    """Rows and columns of the lower triangle, by columns."""
+def _triangle(q: int, order: tuple[int, ...]) -> tuple[Indices, Indices]:
+    """Rows and columns of the lower triangle, by columns; rows in the given order."""
     columns, rows = np.triu_indices(q)
-    return rows, columns
+    return (np.array(order)[rows] if order else rows), columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,10 @@ class Unstructured:
     ----------
     size : int
         q, the number of random-effect columns of the term.
+    order : tuple of int
+        Lambda[order] is lower triangular; empty for the plain order. Any order describes the same
+        covariance matrices; near a singular one the plain order may be a curved valley, which the
+        order of a pivoted Cholesky factor straightens.
 
     Examples
     --------
@@ -38,6 +42,7 @@ class Unstructured:
     """
 
     size: int
+    order: tuple[int, ...] = ()
 
     @property
     def n_theta(self) -> int:
@@ -47,12 +52,12 @@ class Unstructured:
     @property
     def entries(self) -> tuple[Indices, Indices]:
         """Row and column in Lambda of every parameter."""
-        return _triangle(self.size)
+        return _triangle(self.size, self.order)
 
     @property
     def is_diagonal(self) -> NDArray[np.bool_]:
         """(n_theta,) which parameters lie on the diagonal; those are reported non-negative."""
-        rows, columns = self.entries
+        rows, columns = _triangle(self.size, ())
         same: NDArray[np.bool_] = rows == columns
         return same
 
@@ -67,7 +72,7 @@ class Unstructured:
         return Lambda
 
     def pack(self, Lambda: Floats) -> Floats:
-        """Lambda -> theta; the strict upper triangle is ignored."""
+        """Lambda -> theta; entries that are no parameters are ignored."""
         return Lambda[self.entries]
 
     def pull_back(self, slope: Floats) -> Floats:
@@ -76,13 +81,39 @@ class Unstructured:
 
     def from_root(self, root: Floats) -> Floats:
         """Theta of the covariance matrix root root', for any (q, m) ``root``."""
-        return self.pack(lower_factor(root))
+        rows = list(self.order or range(self.size))
+        Lambda = np.zeros((self.size, self.size))
+        Lambda[rows] = lower_factor(root[rows])
+        return self.pack(Lambda)
 
     def canonical(self, theta: Floats) -> Floats:
         """The same covariance matrix with every diagonal entry >= 0 (columns flipped)."""
-        Lambda = self.expand(theta)
-        signs = np.where(np.diagonal(Lambda) < 0, -1.0, 1.0)
-        return self.pack(Lambda * signs) + 0.0
+        signs = np.where(theta[self.is_diagonal] < 0, -1.0, 1.0)
+        return self.pack(self.expand(theta) * signs) + 0.0
+
+    def pivoted(self, theta: Floats) -> Unstructured:
+        """The structure in the order of a pivoted Cholesky factor, where that is much better.
+
+        Unchanged unless some diagonal entry of Lambda carries less than a tenth of the variance
+        another column would carry in its place.
+        """
+        rest = self.expand(theta)
+        order: list[int] = []
+        worth = False
+        current = self.order or tuple(range(self.size))
+        for step in range(self.size):
+            left = np.einsum("ij,ij->i", rest, rest)
+            left[order] = -1.0
+            best = int(np.argmax(left))
+            here = current[step] if current[step] not in order else best
+            if left[here] >= 0.1 * left[best]:
+                best = here
+            else:
+                worth = True
+            order.append(best)
+            if left[best] > 0:
+                rest = rest - np.outer(rest @ rest[best], rest[best]) / left[best]
+        return Unstructured(self.size, tuple(order)) if worth else self
 
     def directions(self, theta: Floats, scores: Floats) -> Floats:
         """(J, q, n_theta) the vectors z_l' dSigma_j for every parameter j (ENGINE section 3).

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -58,6 +58,10 @@ class LinearCriterion:
                 "within the levels of a grouping factor."
             )
         return evaluation
+
+    def reordered(self, partition: Partition) -> LinearCriterion:
+        """The same criterion with the columns of Lambda in another order."""
+        return replace(self, partition=partition)
 
 
 @dataclass(frozen=True, eq=False)

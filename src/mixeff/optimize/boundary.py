@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mixeff.covariance import null_space
+from mixeff.covariance import Partition, null_space
 from mixeff.optimize.problem import Evaluation, Problem, resolution
 
 Floats = NDArray[np.float64]
@@ -31,10 +31,10 @@ class NullDirection:
     slope: float
 
 
-def null_directions(evaluation: Evaluation, problem: Problem) -> tuple[NullDirection, ...]:
+def null_directions(evaluation: Evaluation, partition: Partition) -> tuple[NullDirection, ...]:
     """Every direction without variance, each term's in the eigenbasis of Xi on its null space."""
     found: list[NullDirection] = []
-    factors = problem.partition.term_factors(evaluation.theta)
+    factors = partition.term_factors(evaluation.theta)
     for term, Lambda in enumerate(factors):
         basis = null_space(Lambda, _SMALL)
         if basis.shape[1]:
@@ -59,7 +59,9 @@ def leave(problem: Problem, evaluation: Evaluation, tolerance: float) -> Evaluat
     All directions in which the deviance falls are taken together; if that fails, the best alone.
     """
     limit = resolution(evaluation.value, tolerance)
-    gains = [(expected_gain(evaluation, v), v) for v in null_directions(evaluation, problem)]
+    gains = [
+        (expected_gain(evaluation, v), v) for v in null_directions(evaluation, problem.partition)
+    ]
     falling = sorted((pair for pair in gains if pair[0] > limit), key=lambda pair: -pair[0])
     directions = [null for _, null in falling]
     for chosen in (directions, directions[:1]) if len(directions) > 1 else (directions,):
@@ -104,7 +106,7 @@ def snap(problem: Problem, evaluation: Evaluation, tolerance: float) -> Evaluati
     for attempt in attempts:
         trial = problem.evaluate(_without(problem, current, attempt))
         if trial.value <= current.value + 0.1 * resolution(current.value, tolerance):
-            nulls = null_directions(trial, problem)
+            nulls = null_directions(trial, problem.partition)
             if all(expected_gain(trial, v) <= 1e-3 * tolerance for v in nulls):
                 current = trial
                 if attempt is candidates:

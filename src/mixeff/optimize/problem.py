@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -61,6 +60,10 @@ class Problem(Protocol):
         """The criterion at theta (any sign of the diagonal)."""
         ...
 
+    def reordered(self, partition: Partition) -> Problem:
+        """The same criterion of Sigma with theta laid out by another partition."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Unreachable:
@@ -92,16 +95,25 @@ class Unreachable:
 class Counted:
     """A problem that counts its evaluations, all methods and starts together."""
 
-    def __init__(self, problem: Problem) -> None:
-        self._evaluate: Callable[[Floats], Evaluation] = problem.evaluate
+    def __init__(self, problem: Problem, count: list[int] | None = None) -> None:
+        self._problem = problem
+        self._count = [0] if count is None else count
         self.partition = problem.partition
-        self.evaluations = 0
+
+    @property
+    def evaluations(self) -> int:
+        """So far, in every order of theta."""
+        return self._count[0]
+
+    def reordered(self, partition: Partition) -> Counted:
+        """The same criterion in another order, counted together."""
+        return Counted(self._problem.reordered(partition), self._count)
 
     def evaluate(self, theta: Floats) -> Evaluation:
         """Evaluate and count; a theta the problem refuses is infinitely bad, not an end."""
-        self.evaluations += 1
+        self._count[0] += 1
         try:
-            return self._evaluate(theta)
+            return self._problem.evaluate(theta)
         except ConvergenceError:
             return Unreachable(theta)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +19,15 @@ from mixeff.optimize.boundary import (
     snap,
 )
 from mixeff.optimize.fallback import NAME, fallback
-from mixeff.optimize.newton import curvature, newton, predicted_decrease
+from mixeff.optimize.newton import NewtonResult, curvature, newton, predicted_decrease
 from mixeff.optimize.problem import Counted, Evaluation, Problem, resolution
 from mixeff.optimize.starts import extra_starts
 
 Floats = NDArray[np.float64]
 
 _DEPARTURES = 10  # times one run may leave the boundary
+_WORTH_LEAVING = 0.01  # deviance to be gained inside for which the boundary is left early
+_REORDERINGS = 5  # times one run of Newton's method may change the order of columns
 _SAME_BASIN, _SAME_VALUE = 0.03, 0.1  # distance in theta and deviance of one and the same optimum
 _JUDGED = 1e-6  # a point given by the caller counts as optimal within this much deviance
 
@@ -71,11 +73,11 @@ class _Known:
         self._near = _SAME_BASIN * (1.0 + float(np.linalg.norm(optimum.theta)))
         self.met = False
 
-    def __call__(self, evaluation: Evaluation) -> bool:
+    def __call__(self, evaluation: Evaluation, partition: Partition) -> bool:
         """True when close to the known optimum and above it."""
         above = evaluation.value - self._optimum.value
         if 0.0 <= above < _SAME_VALUE:
-            theta = self._partition.canonical(evaluation.theta)
+            theta = self._partition.from_factors(partition.term_factors(evaluation.theta))
             self.met = float(np.linalg.norm(theta - self._optimum.theta)) < self._near
         return self.met
 
@@ -98,7 +100,7 @@ def solve(problem: Problem, start: Floats, control: Control) -> Optimum:
         )
     best = _one_start(counted, first, control)
     values = [best.evaluation.value]
-    if null_directions(best.evaluation, counted):
+    if null_directions(best.evaluation, counted.partition):
         for other in extra_starts(counted.partition, control.extra_starts):
             known = _Known(counted.partition, best.evaluation)
             run = _local(counted, counted.evaluate(other), control, "newton", known)
@@ -112,7 +114,7 @@ def judge(problem: Problem, evaluation: Evaluation) -> Optimum:
     """What the optimality conditions say about a given point; nothing is optimized."""
     decrease = predicted_decrease(evaluation)
     limit = resolution(evaluation.value, _JUDGED)
-    gains = [expected_gain(evaluation, v) for v in null_directions(evaluation, problem)]
+    gains = [expected_gain(evaluation, v) for v in null_directions(evaluation, problem.partition)]
     run = _Run(evaluation, decrease <= limit and max(gains, default=0.0) <= limit, decrease, "none")
     return _optimum(problem, run, (evaluation.value,))
 
@@ -124,7 +126,7 @@ def _optimum(problem: Problem, run: _Run, values: tuple[float, ...]) -> Optimum:
         ok=run.ok,
         predicted_decrease=run.predicted_decrease,
         curvature=curvature(final),
-        nulls=null_directions(final, problem),
+        nulls=null_directions(final, problem.partition),
         evaluations=problem.evaluations if isinstance(problem, Counted) else 1,
         optimizer=run.optimizer,
         local_values=values,
@@ -156,31 +158,76 @@ def _local(
     known: _Known | None = None,
 ) -> _Run:
     """Newton, then the boundary conditions; left as often as they fail."""
-    current = start
-    if not math.isfinite(current.value):
-        return _Run(current, False, math.inf, name)
+    plain, current = problem, start
     tolerance = control.tolerance
     budget = problem.evaluations + control.max_evaluations
+    result = NewtonResult(start, False, math.inf)
     for _ in range(_DEPARTURES):
-        left = max(1, budget - problem.evaluations)
-        result = newton(problem, current, tolerance=tolerance, max_evaluations=left, give_up=known)
-        if not result.converged:
-            return _Run(result.evaluation, False, result.predicted_decrease, name)
-        current = snap(problem, result.evaluation, tolerance)
-        if current is not result.evaluation:
-            result = newton(problem, current, tolerance=tolerance, max_evaluations=left)
-            current = result.evaluation
-        inside = leave(problem, current, tolerance)
+        problem, result = _newton(problem, current, control, budget, known)
+        if known is not None and known.met:
+            break
+        if result.converged:
+            current = snap(problem, result.evaluation, tolerance)
+            if current is not result.evaluation:
+                problem, result = _newton(problem, current, control, budget, None)
+        inside = leave(problem, result.evaluation, tolerance)
         if inside is None:
-            current = _canonical(problem, current)
-            return _Run(current, result.converged, result.predicted_decrease, name)
+            break
         current = inside
-    return _Run(current, False, result.predicted_decrease, name)
+    else:
+        result = replace(result, converged=False)
+    final = _canonical(plain, problem, result.evaluation)
+    return _Run(final, result.converged, result.predicted_decrease, name)
 
 
-def _canonical(problem: Counted, evaluation: Evaluation) -> Evaluation:
-    """The same point with non-negative diagonals; evaluated again only if a column flips."""
-    theta = problem.partition.canonical(evaluation.theta)
-    if np.array_equal(theta, evaluation.theta):
+def _falls(evaluation: Evaluation, partition: Partition) -> bool:
+    """A vanished column of Lambda whose variance the deviance wants: no use to go on without it."""
+    if not np.any(evaluation.theta[partition.is_diagonal] == 0.0):
+        return False
+    nulls = null_directions(evaluation, partition)
+    return max((expected_gain(evaluation, v) for v in nulls), default=0.0) > _WORTH_LEAVING
+
+
+def _newton(
+    problem: Counted, current: Evaluation, control: Control, budget: int, known: _Known | None
+) -> tuple[Counted, NewtonResult]:
+    """Newton, in a better order of the columns of Lambda whenever the present one turns bad."""
+    result = NewtonResult(current, False, math.inf)
+    for change in range(_REORDERINGS + 1):
+        last = change == _REORDERINGS
+
+        def stop(
+            evaluation: Evaluation, here: Partition = problem.partition, last: bool = last
+        ) -> bool:
+            if known is not None and known(evaluation, here):
+                return True
+            return _falls(evaluation, here) or not (last or here.pivoted(evaluation.theta) is here)
+
+        result = newton(
+            problem,
+            current,
+            tolerance=control.tolerance,
+            max_evaluations=max(1, budget - problem.evaluations),
+            give_up=stop,
+        )
+        theta = result.evaluation.theta
+        better = problem.partition.pivoted(theta)
+        if last or result.converged or better is problem.partition:
+            break
+        if known is not None and known.met:
+            break
+        factors = problem.partition.term_factors(theta)
+        problem = problem.reordered(better)
+        current = problem.evaluate(better.from_factors(factors))
+    return problem, result
+
+
+def _canonical(plain: Counted, problem: Counted, evaluation: Evaluation) -> Evaluation:
+    """The same point in the plain order with non-negative diagonals, evaluated again if moved."""
+    if problem is plain:
+        theta = plain.partition.canonical(evaluation.theta)
+    else:
+        theta = plain.partition.from_factors(problem.partition.term_factors(evaluation.theta))
+    if problem is plain and np.array_equal(theta, evaluation.theta):
         return evaluation
-    return problem.evaluate(theta)
+    return plain.evaluate(theta)

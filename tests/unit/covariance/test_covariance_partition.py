@@ -75,3 +75,46 @@ def test_directions_and_second_order_are_derivatives_of_sigma() -> None:
             second = sigma(a + b) - sigma(a) - sigma(b) + sigma(np.zeros(6))
             exact[j, k] = np.sum(slope * second)
     np.testing.assert_allclose(s.second_order(slope), exact, atol=1e-12)
+
+
+def test_pivoted_order_describes_the_same_covariance_matrix() -> None:
+    # The first variance is tiny and its column nearly free to rotate: the order must change.
+    theta = np.array([0.001, 0.04, 0.1, 0.3, 0.2, 0.5, 2.0])
+    partition = Partition.of_groups(["g", "h"], [3, 1])
+    better = partition.pivoted(theta)
+    assert better is not partition
+    assert better.structures[0].order[0] == 2  # the largest variance, 0.1^2 + 0.2^2 + 0.5^2
+    assert better.structures[1] is partition.structures[1]
+    factors = partition.term_factors(theta)
+    moved = better.from_factors(factors)
+    for a, b in zip(better.term_factors(moved), factors, strict=True):
+        np.testing.assert_allclose(a @ a.T, b @ b.T, atol=1e-15)
+    for a, b in zip(better.block_factors(moved), factors, strict=True):
+        np.testing.assert_allclose(a, np.linalg.cholesky(b @ b.T), atol=1e-12)
+    assert better.pivoted(moved) is better
+    flipped = better.canonical(-moved)
+    np.testing.assert_allclose(flipped, moved)
+
+
+@pytest.mark.parametrize(
+    "theta", [[1.0, 0.5, 0.2, 1.0, 0.1, 1.0], [1.0, 0.5, 0.2, 0, 0, 0], [0.0] * 6]
+)
+def test_a_good_order_is_kept(theta: list[float]) -> None:
+    s = Unstructured(3)
+    assert s.pivoted(np.array(theta)) is s
+
+
+def test_derivatives_in_another_order() -> None:
+    s, plain = Unstructured(3, (2, 0, 1)), Unstructured(3)
+    theta = np.random.default_rng(5).normal(size=6)
+    Lambda = s.expand(theta)
+    assert np.all(Lambda[[2, 0, 1]][np.triu_indices(3, 1)] == 0)
+    np.testing.assert_array_equal(s.pack(Lambda), theta)
+    z, h = np.random.default_rng(6).normal(size=(4, 3)), 1e-6
+    for j, unit in enumerate(h * np.eye(6)):
+        up, down = s.expand(theta + unit), s.expand(theta - unit)
+        change = (up @ up.T - down @ down.T) / (2 * h)
+        np.testing.assert_allclose(s.directions(theta, z)[:, :, j], z @ change, atol=1e-8)
+    slope = np.diag([1.0, 2.0, 3.0])
+    assert s.second_order(slope)[0, 0] == 2 * slope[2, 2]
+    assert plain.second_order(slope)[0, 0] == 2 * slope[0, 0]
