@@ -100,12 +100,16 @@ class BlockedSystem:
             )
         store = self._free.pop() if self._free else Store.of(self.layout)
         try:
-            with blas_threads(self.layout.A.shape[0], self.threads):
+            with self.blas():
                 logdet = _factor(self, store, matrices)
         except (ConvergenceError, DesignError):
             self._free.append(store)
             raise
         return BlockedFactor(self, store, matrices, logdet)
+
+    def blas(self) -> blas_threads:
+        """Context in which SciPy's BLAS uses as many threads as the dense tail is worth."""
+        return blas_threads(self.layout.A.shape[0], self.threads)
 
     def scratch(self) -> selected_inverse.Scratch:
         """Arrays for the selected inverse, made once; valid only within one call."""
@@ -190,7 +194,8 @@ class BlockedFactor:
 
     def _modes(self) -> solves.ModeState:
         if self._state is None:
-            self._state = solves.conditional_modes(self)
+            with self.system.blas():
+                self._state = solves.conditional_modes(self)
         return self._state
 
     def beta(self) -> Floats:
@@ -200,7 +205,8 @@ class BlockedFactor:
 
     def unscaled_covariance(self) -> Floats:
         """(p, p) (X' V^-1 X)^-1."""
-        return solves.unscaled_covariance(self)
+        with self.system.blas():
+            return solves.unscaled_covariance(self)
 
     def modes(self) -> tuple[Floats, ...]:
         """Conditional modes b = Lambda u per term, (J, q) each."""
@@ -212,17 +218,17 @@ class BlockedFactor:
 
     def trace_blocks(self, reml: bool) -> tuple[Floats, ...]:
         """H_i per term, (q, q): sum of the diagonal blocks of Z_i' P Z_i (ML: Z_i' V^-1 Z_i)."""
-        with blas_threads(self.layout.A.shape[0], self.system.threads):
+        with self.system.blas():
             return selected_inverse.trace_blocks(self, reml)
 
     def conditional_variances(self) -> tuple[Floats, ...]:
         """Per term (J, q, q): diagonal blocks of Lambda (Lambda'Z'Z Lambda + I)^-1 Lambda'."""
-        with blas_threads(self.layout.A.shape[0], self.system.threads):
+        with self.system.blas():
             return selected_inverse.conditional_variances(self)
 
     def quadratic(self, directions: Sequence[Floats]) -> Floats:
         """(m, m) matrix c_j' Z' P Z c_k; directions are given as (J, q, m) per term."""
-        with blas_threads(self.layout.A.shape[0], self.system.threads):
+        with self.system.blas():
             return solves.quadratic(self, directions)
 
     def solve(self, right: Floats) -> Floats:
@@ -231,5 +237,5 @@ class BlockedFactor:
         ``right`` (sum J q + p,) or (sum J q + p, m): the grouping factors in the caller's order,
         level by level with the columns of a level together, then the fixed effects.
         """
-        with blas_threads(self.layout.A.shape[0], self.system.threads):
+        with self.system.blas():
             return solves.solve(self, right)

@@ -54,7 +54,10 @@ class Factor(Protocol):
         ...
 
     def solve(self, right: Floats) -> Floats:
-        """Solve [[Lambda'Z'Z Lambda + I, Lambda'Z'X], [X'Z Lambda, X'X]] s = right, many columns."""
+        """Solve [[Lambda'Z'Z Lambda + I, Lambda'Z'X], [X'Z Lambda, X'X]] s = right.
+
+        Many columns at once.
+        """
         ...
 
 

@@ -7,8 +7,7 @@ Two threads on small blocks spin on a busy core and make the same code 20 to 300
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -16,9 +15,6 @@ import scipy
 
 SMALL_TAIL = 1500
 """Below this size of the dense tail one thread is fastest."""
-
-_NEVER_THREADED = 16
-"""Below this size OpenBLAS does not start threads whatever its setting."""
 
 _SYMBOLS = (
     "scipy_openblas_{}_num_threads",
@@ -48,21 +44,31 @@ def _openblas() -> tuple[Callable[[], int], Callable[[int], None]] | None:
     return None
 
 
-@contextmanager
-def blas_threads(tail: int, threads: int) -> Iterator[None]:
-    """One BLAS thread for a small dense tail, ``threads`` for a large one; restored afterwards."""
-    handle = None if tail < _NEVER_THREADED else _openblas()
-    if handle is None:
-        yield
-        return
-    getter, setter = handle
-    wanted = threads if tail >= SMALL_TAIL else 1
-    before = getter()
-    if before == wanted:
-        yield
-        return
-    setter(wanted)
-    try:
-        yield
-    finally:
-        setter(before)
+class blas_threads:  # noqa: N801  (used as a function)
+    """One BLAS thread for a small dense tail, ``threads`` for a large one; restored afterwards.
+
+    A plain class, not a generator: it is entered several times in every evaluation.
+
+    Parameters
+    ----------
+    tail : int, columns of the dense tail
+    threads : int, the user's setting
+    """
+
+    __slots__ = ("before", "wanted")
+
+    def __init__(self, tail: int, threads: int) -> None:
+        self.wanted = threads if tail >= SMALL_TAIL else 1
+        self.before = self.wanted
+
+    def __enter__(self) -> None:
+        handle = _openblas()
+        if handle is not None:
+            self.before = handle[0]()
+            if self.before != self.wanted:
+                handle[1](self.wanted)
+
+    def __exit__(self, *problem: object) -> None:
+        handle = _openblas()
+        if handle is not None and self.before != self.wanted:
+            handle[1](self.before)
