@@ -149,11 +149,14 @@ def response(design: Design, fixed: Basis) -> Response:
     projection = np.zeros(design.X.shape[1])
     if projection.size:
         factor = scipy.linalg.cho_factor(gram(design.X, weights, fixed))
-        for _ in range(2):  # the second pass removes the rounding errors of the first
+        for _ in range(3):
             change = scipy.linalg.cho_solve(factor, _products(design, fixed, left))
             projection += change
             for rows in row_blocks(n):
                 left[rows] -= fixed.apply(design.X[rows]) @ change
+            # A change much larger than what is left leaves its rounding errors: once more.
+            if float(np.linalg.norm(change)) <= 1e3 * math.sqrt(_mean_square(left, weights)):
+                break
     scale = math.sqrt(_mean_square(left, weights))
     typical = 1.0 if weights is None else math.sqrt(float(np.mean(weights)))
     if scale <= 1e-14 * largest * typical or scale <= 1e-12 * start:

@@ -59,22 +59,35 @@ def standardize(columns: Floats, weights: Floats | None) -> Basis:
     when the constant is in their span; a random slope without a random intercept is another model
     when its predictor is shifted. Weighted root mean squares become 1.
     """
-    _n, q = columns.shape
+    q = columns.shape[1]
     constant = constant_combination(columns)
-    shift, scale = np.zeros(q), _root_mean_square(columns, weights, np.zeros(q))
-    if constant is not None:
-        shift, scale = _centred(columns, weights, constant, scale)
+    shift = np.zeros(q)
+    if constant is not None and np.count_nonzero(constant) < q:
+        shift = np.where(constant == 0, weighted_mean(columns, weights), 0.0)
+    products = _products(columns, weights, shift)
+    scale = np.sqrt(np.diagonal(products))
+    # A column that is itself constant up to rounding stays what it is.
+    still = (shift != 0) & (scale <= 1e-13 * np.abs(shift) * _typical(weights))
+    if still.any():
+        shift = np.where(still, 0.0, shift)
+        products = _products(columns, weights, shift)
+        scale = np.sqrt(np.diagonal(products))
     scale = np.where(scale > 0, scale, 1.0)
     matrix = np.diag(1.0 / scale)
     if constant is not None:
         matrix -= np.outer(constant, shift / scale)
     plain = Basis(constant, shift, scale, None, matrix)
-    if q < 2 or _well_conditioned(gram(columns, weights, plain)):
+    if q < 2 or _well_conditioned(products / np.outer(scale, scale)):
         return plain
     rotation = _rotation(plain.apply(columns), weights)
     if rotation is None:
         return replace(plain, dependent=True)
     return Basis(constant, shift, scale, rotation, matrix @ rotation)
+
+
+def _typical(weights: Floats | None) -> float:
+    """Root mean square of the factor a row is multiplied with."""
+    return 1.0 if weights is None else float(np.sqrt(np.mean(weights)))
 
 
 def constant_combination(columns: Floats) -> Floats | None:
@@ -114,47 +127,37 @@ def row_blocks(n: int) -> Iterator[slice]:
 
 def weighted_mean(values: Floats, weights: Floats | None) -> Floats:
     """Mean over rows, in two passes so that a large mean costs no digits."""
-    total = values.shape[0] if weights is None else float(weights.sum())
+    n = values.shape[0]
+    total = float(n) if weights is None else float(weights.sum())
+    one = np.ones(min(n, _ROWS))
     mean: Floats = np.zeros(values.shape[1:])
     for _ in range(2):
         change = np.zeros_like(mean)
-        for rows in row_blocks(values.shape[0]):
+        for rows in row_blocks(n):
             part = values[rows] - mean
-            change += part.sum(axis=0) if weights is None else weights[rows] @ part
+            change += (one[: len(part)] if weights is None else weights[rows]) @ part
         mean = mean + change / total
     return mean
 
 
 def gram(columns: Floats, weights: Floats | None, basis: Basis) -> Floats:
     """(q, q) weighted cross-products of the working columns divided by n."""
-    n, q = columns.shape
-    out = np.zeros((q, q))
-    for rows in row_blocks(n):
-        part = basis.apply(columns[rows])
-        if weights is not None:
-            part *= np.sqrt(weights[rows])[:, None]
-        out += part.T @ part
-    scaled: Floats = out / n
+    if basis.rotation is not None:
+        return _products(basis.apply(columns), weights, np.zeros(basis.scale.size))
+    products = _products(columns, weights, basis.shift)
+    scaled: Floats = products / np.outer(basis.scale, basis.scale)
     return scaled
 
 
-def _root_mean_square(columns: Floats, weights: Floats | None, shift: Floats) -> Floats:
-    total = np.zeros(columns.shape[1])
-    for rows in row_blocks(columns.shape[0]):
-        squares = (columns[rows] - shift) ** 2
-        total += squares.sum(axis=0) if weights is None else weights[rows] @ squares
-    root: Floats = np.sqrt(total / columns.shape[0])
-    return root
-
-
-def _centred(
-    columns: Floats, weights: Floats | None, constant: Floats, plain: Floats
-) -> tuple[Floats, Floats]:
-    """Shift and scale; a column that is itself constant up to rounding keeps its own scale."""
-    shift = np.where(constant == 0, weighted_mean(columns, weights), 0.0)
-    scale = _root_mean_square(columns, weights, shift)
-    keep = scale <= 1e-13 * plain
-    return np.where(keep, 0.0, shift), np.where(keep, plain, scale)
+def _products(columns: Floats, weights: Floats | None, shift: Floats) -> Floats:
+    """(q, q) weighted cross-products of the shifted columns divided by n."""
+    n, q = columns.shape
+    out = np.zeros((q, q))
+    for rows in row_blocks(n):
+        part = columns[rows] - shift
+        out += part.T @ (part if weights is None else part * weights[rows][:, None])
+    mean: Floats = out / n
+    return mean
 
 
 def _well_conditioned(correlation: Floats) -> bool:
