@@ -46,7 +46,7 @@ def lower_factor(root: Floats) -> Floats:
         column = rest[:, 0]
         if column[i] < 0:
             column = -column
-        out[i:, i] = column[i:]
+        out[i:, i] = column[i:] + 0.0  # no negative zeros
         rest = rest[:, 1:]
     return out
 

@@ -53,9 +53,10 @@ class LinearCriterion:
         evaluation = LinearEvaluation(self, theta, factor)
         if evaluation.exact_fit and float(np.abs(theta).max()) < _TRUSTED:
             raise DesignError(
-                "The random effects reproduce the response exactly, so the residual variance is "
-                "zero and the likelihood has no maximum: check whether the response is constant "
-                "within the levels of a grouping factor."
+                "The random effects reproduce the response: what is left is less than a millionth "
+                "of its standard deviation, so the residual variance cannot be told from zero and "
+                "the likelihood has no maximum. Check whether the response is constant within the "
+                "levels of a grouping factor."
             )
         return evaluation
 

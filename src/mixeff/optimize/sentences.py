@@ -15,6 +15,7 @@ Floats = NDArray[np.float64]
 
 _FLAT = 1e-8  # scaled curvature below this: the criterion does not determine the parameters
 _ZERO = 1e-8  # a standard deviation below this part of the term's largest is zero
+_COMBINATION = "the combination"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ def _describe(v: Floats, name: TermNames, Lambda: Floats) -> str:
         sign = "1" if Lambda[i] @ Lambda[j] > 0 else "-1"
         return f"the correlation of {columns[j]} with {columns[i]} by {name.group} is {sign}"
     terms = " ".join(f"{'-' if v[j] < 0 else '+'} {abs(v[j]):.3g} {columns[j]}" for j in strong)
-    return f"the combination {terms.removeprefix('+ ')} in {name.label} has no variance"
+    return f"{_COMBINATION} {terms.removeprefix('+ ')} in {name.label} has no variance"
 
 
 def _sentence(optimum: Optimum, singular: Sequence[SingularDirection]) -> str:
@@ -131,7 +132,7 @@ def _sentence(optimum: Optimum, singular: Sequence[SingularDirection]) -> str:
             f"evaluations with Control(max_evaluations=...)." + _history(optimum)
         )
     if singular:
-        what = "; ".join(d.sentence for d in singular)
+        what = "; ".join(_summary(singular))
         return (
             f"The fit is singular: {what}, and moving away from it would raise the deviance; "
             f"this is the optimum." + _history(optimum)
@@ -145,6 +146,23 @@ def _sentence(optimum: Optimum, singular: Sequence[SingularDirection]) -> str:
         f"Converged: the gradient is zero and the curvature positive ({count}, {gain})."
         + _history(optimum)
     )
+
+
+def _summary(singular: Sequence[SingularDirection]) -> list[str]:
+    """One clause per direction; several combinations within a term in one clause."""
+    clauses: list[str] = []
+    for term in dict.fromkeys(d.term for d in singular):
+        mine = [d for d in singular if d.term == term]
+        plain = [d.sentence for d in mine if not d.sentence.startswith(_COMBINATION)]
+        if len(mine) - len(plain) < 2:
+            clauses += [d.sentence for d in mine]
+            continue
+        clauses += plain
+        q = len(mine[0].columns)
+        clauses.append(
+            f"the {q} random effects by {mine[0].group} vary in only {q - len(mine)} directions"
+        )
+    return clauses
 
 
 def _history(optimum: Optimum) -> str:

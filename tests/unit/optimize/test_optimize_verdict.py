@@ -138,3 +138,20 @@ def test_failure_says_what_to_do() -> None:
     assert not verdict.ok
     assert str(verdict).startswith("Not converged")
     assert "max_evaluations" in str(verdict)
+
+
+def test_many_directions_without_variance_are_summarized() -> None:
+    generator = np.random.default_rng(2)
+    s = np.repeat(np.arange(30), 16).astype(np.int32)
+    X = np.column_stack([np.ones(s.size), generator.choice([-1.0, 1.0], size=(s.size, 4))])
+    effects = generator.normal(size=(30, 1)) @ generator.normal(size=(1, 5))  # rank 1 of 5
+    y = np.sum(X * effects[s], axis=1) + generator.normal(size=s.size)
+    estimate = fit(simple_design(y, X, [("s", s, X)]))
+    singular = estimate.convergence.singular
+    rank = int(np.linalg.matrix_rank(estimate.Lambda[0], tol=1e-9))
+    assert 1 <= rank <= 3
+    assert len(singular) == 5 - rank
+    plural = f"the 5 random effects by s vary in only {rank} directions"
+    assert plural in str(estimate.convergence)
+    directions = np.array([d.direction for d in singular])
+    np.testing.assert_allclose(directions @ directions.T, np.eye(5 - rank), atol=1e-10)
