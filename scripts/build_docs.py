@@ -46,12 +46,21 @@ def page_of(shown: str, value: Any) -> str:
     """One reference page."""
     parts = [NOTE, f"# {shown}", f"```text\n{shown}{signature(value)}\n```", body(value)]
     if inspect.isclass(value) and not issubclass(value, BaseException):
-        parts += [member(name, own) for name, own in vars(value).items() if is_public(name, own)]
+        parts += [member(name, own) for name, own in members(value).items()]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def members(kind: type) -> dict[str, Any]:
+    """Documented methods and properties, the package's own bases included."""
+    found: dict[str, Any] = {}
+    for base in kind.__mro__:
+        if base.__module__.startswith("mixeff."):
+            found |= {n: v for n, v in vars(base).items() if is_public(n, v) and n not in found}
+    return found
+
+
 def is_public(name: str, value: Any) -> bool:
-    """A documented method or property of the class itself."""
+    """A documented method or property."""
     documented = isinstance(value, property | staticmethod | classmethod) or callable(value)
     return not name.startswith("_") and documented and bool(inspect.getdoc(value))
 
@@ -132,7 +141,10 @@ def example_blocks(text: str) -> str:
 
     for piece in doctest.DocTestParser().parse(text):
         if isinstance(piece, doctest.Example):
-            code.append(piece.source.rstrip())
+            source = piece.source.rstrip()
+            if code and is_import(code[-1]) and not is_import(source):
+                code.append("")
+            code.append(source)
             if piece.want:
                 close(piece.want)
         elif piece.strip():
@@ -140,6 +152,11 @@ def example_blocks(text: str) -> str:
             parts.append(piece.strip())
     close()
     return "\n\n".join(parts)
+
+
+def is_import(line: str) -> bool:
+    """Whether a blank line belongs below it, as the formatter wants."""
+    return line.startswith(("import ", "from "))
 
 
 def build_reference(folder: Path = DOCS / "reference") -> None:
