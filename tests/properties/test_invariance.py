@@ -64,10 +64,11 @@ def test_level_labels(seed: int) -> None:
     frame = simulated(seed)
     names = list(frame["g"].cat.categories)
     shuffled = list(np.random.default_rng(seed).permutation(names))
-    renamed = frame.assign(g=frame["g"].cat.rename_categories(dict(zip(names, shuffled, strict=True))))
+    new = dict(zip(names, shuffled, strict=True))
+    renamed = frame.assign(g=frame["g"].cat.rename_categories(new))
     a, b = fit(frame), fit(renamed)
     assert_same_fit(a, b)
-    moved = b.ranef["g"].loc[[dict(zip(names, shuffled, strict=True))[n] for n in a.ranef["g"].index]]
+    moved = b.ranef["g"].loc[[new[n] for n in a.ranef["g"].index]]
     scale = float(np.abs(a.ranef["g"].to_numpy()).max()) + a.sigma * 1e-3
     np.testing.assert_allclose(a.ranef["g"], moved, atol=1e-3 * scale)
 
@@ -91,9 +92,7 @@ def test_units_of_the_response(seed: int, unit: float) -> None:
     b = fit(frame.assign(y=frame["y"] * unit), reml=False)
     assert b.deviance - a.deviance == pytest.approx(2 * len(frame) * np.log(unit), abs=1e-6)
     assert b.sigma / unit == pytest.approx(a.sigma, rel=PARAMETER)
-    np.testing.assert_allclose(
-        b.fixef / unit, a.fixef, atol=PARAMETER * float(a.stderr.max())
-    )
+    np.testing.assert_allclose(b.fixef / unit, a.fixef, atol=PARAMETER * float(a.stderr.max()))
 
 
 @SETTINGS

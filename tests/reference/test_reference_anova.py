@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.fits import comparable_lines, fit_formula
-from support.reference import case_ids, load_case
 
 import mixeff as mx
 from mixeff.inference.likelihood_ratio import likelihood_ratio_table
+from support.fits import comparable_lines, fit_formula
+from support.reference import case_ids, load_case
 
 CASES = case_ids("anova")
 # Generalized models are a later issue: here only the table made from R's own log-likelihoods.

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from support.fits import comparable_lines, fit_case, new_data
 from support.reference import case_ids, load_case
 

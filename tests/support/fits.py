@@ -21,9 +21,7 @@ def fit_formula(formula: str, data: str, **options: Any) -> mx.LinearMixedModel:
     with warnings.catch_warnings():
         # a rank-deficient X is part of some cases; the warning has a test of its own
         warnings.simplefilter("ignore", DesignWarning)
-        return mx.lmer(
-            formula, load_frame(data), control=mx.Control(double_bar="lme4"), **options
-        )
+        return mx.lmer(formula, load_frame(data), control=mx.Control(double_bar="lme4"), **options)
 
 
 @cache

@@ -56,7 +56,7 @@ def load_frame(name: str) -> pd.DataFrame:
         reference_dir() / "data" / entry["file"],
         keep_default_na=False,
         na_values=["NA"],
-        dtype={c: str for c in factors},
+        dtype=dict.fromkeys(factors, str),
     )
     for c in factors:
         spec = columns[c]

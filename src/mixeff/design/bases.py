@@ -169,11 +169,8 @@ def _refuse_infinite(x: Floats, call: Evaluated) -> None:
     """An infinite value would spoil every row it is averaged or multiplied into."""
     infinite = np.isinf(x)
     if infinite.any():
-        infinite = infinite if infinite.ndim == 1 else infinite.any(axis=1)
-        raise DataError(
-            f"'{call.text}' meets an infinite value in "
-            f"{arithmetic.name_rows(np.flatnonzero(infinite))}"
-        )
+        rows = np.flatnonzero(infinite if infinite.ndim == 1 else infinite.any(axis=1))
+        raise DataError(f"'{call.text}' meets an infinite value in {arithmetic.name_rows(rows)}")
 
 
 def _present(x: Floats, call: Evaluated) -> NDArray[np.bool_]:

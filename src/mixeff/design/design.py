@@ -1,4 +1,4 @@
-"""The numbers of a model: what formula and columns become, and the frozen state to score new data."""
+"""The numbers of a model: what formula and columns become, and the state to score new data."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ class Design:
     names : tuple of str, the p coefficient names (R's)
     dropped : tuple of str, names of columns dropped for rank deficiency, in R's order
     random : tuple of RandomTerm
-        In lme4's order: by decreasing number of levels (``random.lme4_order``). A ``||`` term is already
-        split into one RandomTerm per column.
+        In lme4's order: by decreasing number of levels (``random.lme4_order``). A ``||`` term is
+        already split into one RandomTerm per column.
     weights : (n,) array or None, prior weights (residual variance sigma^2 / w), all > 0
     offset : (n,) array or None
     rows : (n,) int64 array, positions in the caller's data of the rows used
