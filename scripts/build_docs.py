@@ -161,15 +161,19 @@ def is_import(line: str) -> bool:
 
 def build_reference(folder: Path = DOCS / "reference") -> None:
     """One page per public name, and their index."""
-    folder.mkdir(exist_ok=True)
-    for old in folder.glob("*.md"):
-        old.unlink()
+    public = sorted(public_names().items(), key=lambda item: item[0].lower())
+    pages = {f"{shown}.md": page_of(shown, value) for shown, value in public}
     index = [NOTE, "", "# Reference", ""]
-    for shown, value in sorted(public_names().items(), key=lambda item: item[0].lower()):
-        (folder / f"{shown}.md").write_text(page_of(shown, value), encoding="utf-8")
+    for shown, value in public:
         first = (inspect.getdoc(value) or "").split("\n")[0]
         index.append(f"- [`{shown}`]({shown}.md): {first}")
-    (folder / "index.md").write_text("\n".join(index) + "\n", encoding="utf-8")
+    pages["index.md"] = "\n".join(index) + "\n"
+    folder.mkdir(exist_ok=True)
+    for old in folder.glob("*.md"):
+        if old.name not in pages:
+            old.unlink()
+    for name, page in pages.items():
+        (folder / name).write_text(page, encoding="utf-8")
 
 
 def data_page() -> str:
