@@ -1,0 +1,16 @@
+// Python bindings. Nothing is converted: a wrong type is an error, never a silent copy.
+
+#include "columns.hpp"
+
+NB_MODULE(_columns, m) {
+    using namespace mixeff;
+    using a = nb::arg;
+    m.doc() = "Compiled kernels on columns of a data frame; their NumPy twins stand in twins.py.";
+    m.def("column_moments", &column_moments, a().noconvert(), a().noconvert(), a());
+    m.def("subtract_fit", &subtract_fit, a().noconvert(), a().noconvert(), a().noconvert(),
+          a().noconvert(), a().noconvert(), a().noconvert(), a());
+    m.def("used_levels", &used_levels, a().noconvert(), a());
+    m.def("place_integers", &place_integers, a().noconvert(), a(), a());
+    m.def("index_numbers", &index_numbers, a().noconvert());
+    m.def("combine_codes", &combine_codes, a().noconvert(), a(), a().noconvert(), a());
+}
