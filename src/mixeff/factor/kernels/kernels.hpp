@@ -60,4 +60,13 @@ void backward(Cube T, Mat Lambda, Longs pointer, Codes columns, Mat C, int64_t s
               MatOut b);
 void residual_scores(Cube G, Longs pointer, Codes columns, Mat B, int64_t start, Mat b, MatOut z);
 
+// Whole fits of small models: what they return stands in factor/small.py.
+nb::tuple small_fit(Cube G, Longs pointer, Codes columns, Mat B, Mat A, Longs blocks, Longs terms,
+                    int64_t n, bool reml, Vec start, Mat extra, double tolerance,
+                    int max_evaluations);
+nb::tuple small_fits(Cube G, Longs pointer, Codes columns, Mat B, Mat A, Longs blocks, Longs terms,
+                     int64_t n, bool reml, Mat By, Mat Ay, Vec start, Mat extra, double tolerance,
+                     int max_evaluations, int threads);
+Array response_products(Codes codes, int64_t n_levels, Mat values, Mat responses, int threads);
+
 }  // namespace mixeff

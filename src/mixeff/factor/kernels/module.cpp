@@ -49,4 +49,7 @@ NB_MODULE(_compiled, m) {
     def(m, "forward", &forward, free_gil());
     def(m, "backward", &backward, free_gil());
     def(m, "residual_scores", &residual_scores, free_gil());
+    def(m, "small_fit", &small_fit);
+    def(m, "small_fits", &small_fits);
+    def(m, "response_products", &response_products);
 }

@@ -1,0 +1,201 @@
+// Small models from Python: one fit with everything about it, or many responses in one call.
+
+#include "small_fit.hpp"
+
+#include <memory>
+#include <stdexcept>
+
+#include "kernels.hpp"
+#include "parallel.hpp"
+
+namespace mixeff {
+
+namespace {
+
+SmallModel describe(Cube G, Longs pointer, Codes columns, Mat B, Mat A, Longs blocks, Longs terms,
+                    int64_t n, bool reml) {
+    SmallModel m;
+    m.levels = int64_t(G.shape(0));
+    m.q = int64_t(G.shape(1));
+    m.width = int64_t(A.shape(0));
+    m.n = n;
+    m.reml = reml;
+    m.G = G.data();
+    m.B = B.data();
+    m.A = A.data();
+    m.pointer = pointer.data();
+    m.columns = columns.data();
+    m.random = 0;
+    for (size_t i = 0; i + 2 < blocks.shape(0); i += 3) {
+        m.blocks.push_back({blocks.data()[i], blocks.data()[i + 1], blocks.data()[i + 2]});
+        m.random = blocks.data()[i + 1];
+    }
+    m.fixed = m.width - 1 - m.random;
+    m.k = m.slopes = 0;
+    for (size_t i = 0; i + 2 < terms.shape(0); i += 3) {
+        const SmallTerm t{int(terms.data()[i]), int(terms.data()[i + 1]), int(terms.data()[i + 2]),
+                          m.k, m.slopes};
+        const int64_t room = t.block < 0 || t.block > int(m.blocks.size()) ? 0
+                             : t.block ? m.blocks[size_t(t.block - 1)].q : m.q;
+        if (t.size < 1 || t.offset + t.size > room) throw std::invalid_argument("small_fit: terms");
+        for (int c = 0; c < t.size; ++c)
+            for (int r = c; r < t.size; ++r)
+                m.parameters.push_back({int(m.terms.size()), t.offset + r, t.offset + c});
+        m.k += t.size * (t.size + 1) / 2;
+        m.slopes += t.size * t.size;
+        m.terms.push_back(t);
+    }
+    if (m.k < 1 || m.k > max_theta || m.q > max_theta || m.slopes > max_slopes ||
+        int64_t(pointer.shape(0)) != m.levels + 1 || B.shape(1) != size_t(m.q) ||
+        B.shape(0) != columns.shape(0) || int64_t(B.shape(0)) != pointer.data()[m.levels])
+        throw std::invalid_argument("small_fit: the arrays do not fit together or are too large");
+    for (const SmallBlock &b : m.blocks)
+        if (b.q > max_theta) throw std::invalid_argument("small_fit: too many columns in a block");
+    return m;
+}
+
+SmallOptions choose(const Mat &extra, double tolerance, int max_evaluations) {
+    return {tolerance, max_evaluations, int(extra.shape(0)), extra.data()};
+}
+
+}  // namespace
+
+nb::tuple small_fit(Cube G, Longs pointer, Codes columns, Mat B, Mat A, Longs blocks, Longs terms,
+                    int64_t n, bool reml, Vec start, Mat extra, double tolerance,
+                    int max_evaluations) {
+    const SmallModel model = describe(G, pointer, columns, B, A, blocks, terms, n, reml);
+    if (int(start.shape(0)) != model.k) throw std::invalid_argument("small_fit: start");
+    const size_t k = size_t(model.k), p = size_t(model.fixed), q = size_t(model.q);
+    double *theta, *gradient, *hessian, *slopes, *values, *beta, *covariance, *modes, *tail;
+    SmallOptimum found;
+    const SmallOptions options = choose(extra, tolerance, max_evaluations);
+    auto theta_out = owned<double>({k}, theta);
+    auto gradient_out = owned<double>({k}, gradient);
+    auto hessian_out = owned<double>({k, k}, hessian);
+    auto slopes_out = owned<double>({size_t(model.slopes)}, slopes);
+    auto beta_out = owned<double>({p}, beta);
+    auto covariance_out = owned<double>({p, p}, covariance);
+    auto modes_out = owned<double>({size_t(model.levels), q}, modes);
+    auto tail_out = owned<double>({size_t(model.random)}, tail);
+    double pwrss = 0.0;
+    {
+        nb::gil_scoped_release free;
+        SmallSystem system(model);
+        small_optimum(system, start.data(), options, found);
+        std::copy(found.point.theta, found.point.theta + k, theta);
+        if (found.status == small_ok) {
+            system.solution(found.point, beta, covariance, modes, tail);
+            pwrss = system.pwrss;
+            std::copy(found.point.gradient, found.point.gradient + k, gradient);
+            std::copy(found.point.hessian, found.point.hessian + k * k, hessian);
+            std::copy(found.point.Xi, found.point.Xi + model.slopes, slopes);
+        }
+    }
+    auto values_out = owned<double>({size_t(found.n_values)}, values);
+    std::copy(found.values, found.values + found.n_values, values);
+    return nb::make_tuple(found.status, theta_out, found.point.value, gradient_out, hessian_out,
+                          slopes_out, found.decrease, found.curvature, found.nulls,
+                          found.evaluations, values_out, pwrss, beta_out, covariance_out, modes_out,
+                          tail_out);
+}
+
+nb::tuple small_fits(Cube G, Longs pointer, Codes columns, Mat B, Mat A, Longs blocks, Longs terms,
+                     int64_t n, bool reml, Mat By, Mat Ay, Vec start, Mat extra, double tolerance,
+                     int max_evaluations, int threads) {
+    const SmallModel model = describe(G, pointer, columns, B, A, blocks, terms, n, reml);
+    const size_t m = By.shape(0), k = size_t(model.k), p = size_t(model.fixed);
+    if (int(start.shape(0)) != model.k || int64_t(By.shape(1)) != model.levels * model.q ||
+        Ay.shape(0) != m || int64_t(Ay.shape(1)) != model.width)
+        throw std::invalid_argument("small_fits: the responses do not fit the model");
+    double *theta, *value, *pwrss, *beta;
+    int64_t *status, *evaluations, *nulls;
+    const SmallOptions options = choose(extra, tolerance, max_evaluations);
+    auto theta_out = owned<double>({m, k}, theta);
+    auto value_out = owned<double>({m}, value);
+    auto pwrss_out = owned<double>({m}, pwrss);
+    auto beta_out = owned<double>({m, p}, beta);
+    auto status_out = owned<int64_t>({m}, status);
+    auto evaluations_out = owned<int64_t>({m}, evaluations);
+    auto nulls_out = owned<int64_t>({m}, nulls);
+    {
+        nb::gil_scoped_release free;
+        const size_t team_size = std::max<size_t>(1, std::min(m / 16, size_t(std::max(threads, 1))));
+        std::vector<std::unique_ptr<SmallSystem>> systems;
+        for (size_t t = 0; t < team_size; ++t)
+            systems.push_back(std::make_unique<SmallSystem>(model));
+        std::atomic<size_t> next(0);
+        auto work = [&](size_t t) {
+            SmallSystem &system = *systems[t];
+            SmallOptimum found;
+            for (size_t first = next.fetch_add(16); first < m; first = next.fetch_add(16))
+                for (size_t i = first; i < std::min(first + 16, m); ++i) {
+                    system.respond(By.data() + i * By.shape(1), Ay.data() + i * Ay.shape(1));
+                    small_optimum(system, start.data(), options, found);
+                    status[i] = found.status;
+                    value[i] = found.point.value;
+                    evaluations[i] = found.evaluations;
+                    nulls[i] = found.nulls;
+                    std::copy(found.point.theta, found.point.theta + k, theta + i * k);
+                    if (found.status == small_broken) continue;
+                    system.solution(found.point, beta + i * p, nullptr, nullptr, nullptr);
+                    pwrss[i] = system.pwrss;
+                }
+        };
+        std::vector<std::thread> team;
+        for (size_t t = 1; t < team_size; ++t) team.emplace_back(work, t);
+        work(0);
+        for (auto &member : team) member.join();
+    }
+    return nb::make_tuple(status_out, theta_out, value_out, pwrss_out, beta_out, evaluations_out,
+                          nulls_out);
+}
+
+// Z_l'y for many responses: rows of `values` (n, q) times rows of `responses` (n, m), summed by
+// level -> (m, levels * q). Sums run over the rows in order, whatever the number of threads.
+Array response_products(Codes codes, int64_t n_levels, Mat values, Mat responses, int threads) {
+    const int64_t n = int64_t(values.shape(0)), q = int64_t(values.shape(1));
+    const int64_t m = int64_t(responses.shape(1)), width = n_levels * q;
+    if (int64_t(responses.shape(0)) != n || int64_t(codes.shape(0)) != n)
+        throw std::invalid_argument("response_products: rows do not agree");
+    double *out;
+    auto result = owned<double>({size_t(m), size_t(width)}, out);
+    const double *z = values.data(), *y = responses.data();
+    const int32_t *code = codes.data();
+    nb::gil_scoped_release free;
+    constexpr int64_t strip = 64;  // responses at a time: the sums of a small model stay in cache
+    const int64_t strips = (m + strip - 1) / strip;
+    auto work = [&](int64_t at) {
+        const int64_t first = at * strip, count = std::min(strip, m - first);
+        if (count == 1) {
+            double *to = out + first * width;
+            for (int64_t r = 0; r < n; ++r) {
+                const double value = y[r * m + first];
+                for (int64_t a = 0; a < q; ++a) to[code[r] * q + a] += z[r * q + a] * value;
+            }
+            return;
+        }
+        std::vector<double> sums(size_t(width * count), 0.0);
+        for (int64_t r = 0; r < n; ++r) {
+            const double *from = y + r * m + first;
+            for (int64_t a = 0; a < q; ++a) {
+                const double f = z[r * q + a];
+                double *to = sums.data() + (code[r] * q + a) * count;
+                for (int64_t i = 0; i < count; ++i) to[i] += f * from[i];
+            }
+        }
+        for (int64_t i = 0; i < count; ++i)
+            for (int64_t j = 0; j < width; ++j) out[(first + i) * width + j] = sums[size_t(j * count + i)];
+    };
+    std::atomic<int64_t> next(0);
+    auto member = [&] {
+        for (int64_t at = next.fetch_add(1); at < strips; at = next.fetch_add(1)) work(at);
+    };
+    std::vector<std::thread> team;
+    for (int t = 1; t < std::min<int64_t>(threads, strips); ++t) team.emplace_back(member);
+    member();
+    for (auto &one : team) one.join();
+    nb::gil_scoped_acquire held;
+    return result;
+}
+
+}  // namespace mixeff
