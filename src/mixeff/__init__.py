@@ -69,6 +69,9 @@ _HOMES = {
     **dict.fromkeys(_ERRORS, "mixeff.errors"),
 }
 
+# Rooms a user reaches as attributes: mx.plots.qq(fit).
+_ROOMS = ("datasets", "errors", "plots")
+
 __all__ = [
     "ComparisonError",
     "ComparisonWarning",
@@ -100,6 +103,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         return _version()
+    if name in _ROOMS:
+        return import_module(f"mixeff.{name}")
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'mixeff' has no attribute {name!r}")
@@ -109,7 +114,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*__all__, *globals()})
+    return sorted({*__all__, *_ROOMS, *globals()})
 
 
 def _version() -> str:

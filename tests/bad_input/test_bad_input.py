@@ -85,6 +85,12 @@ ERRORS: list[tuple[str, Callable[[], Any], type[Exception], list[str]]] = [
         errors.DesignError,
         ["Reaction"],
     ),
+    (
+        "random term inside the fixed effects",
+        lambda: mx.lmer("angle ~ recipe + (1 | recipe)", mx.load_dataset("cake")),
+        errors.DesignError,
+        ["(1 | recipe)", "(Intercept)", "fixed"],
+    ),
     # response
     (
         "constant response",

@@ -13,6 +13,7 @@ from mixeff.control import Control
 from mixeff.design.design import Design
 from mixeff.errors import OptionError
 from mixeff.linear.criterion import LinearCriterion, LinearEvaluation
+from mixeff.linear.determined import check_determined
 from mixeff.linear.estimate import LinearEstimate
 from mixeff.linear.working import WorkingModel, working_model
 from mixeff.optimize import Optimum, Verdict, solve
@@ -49,7 +50,7 @@ def fit_linear(
     OptionError
         If ``start`` has the wrong length or is not finite.
     DesignError
-        If the model leaves no residual variance.
+        If the model leaves no residual variance, or the data say nothing about a variance.
     """
     began = time.perf_counter()
     model = working_model(design, control.threads)
@@ -58,6 +59,8 @@ def fit_linear(
         first = model.coordinates.working_theta(model.partition, checked_theta(design, start))
     criterion = LinearCriterion(model.system, model.partition, reml)
     optimum = solve(criterion, first, control)
+    assert isinstance(optimum.evaluation, LinearEvaluation)
+    check_determined(design, optimum.evaluation)
     return _estimate(design, model, optimum, began)
 
 

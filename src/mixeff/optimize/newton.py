@@ -14,6 +14,7 @@ from mixeff.optimize.problem import Evaluation, Problem, resolution
 Floats = NDArray[np.float64]
 
 _FLAT = 1e-10  # eigenvalues below this part of the largest (or of the gradient) are raised to it
+_NOTHING = 1e-10  # a second derivative this small (working units, per unit of theta) is rounding
 _POLISHING, _POLISHED = 5, 1e-11  # extra steps allowed, and the part of the tolerance they aim at
 _MEMORY, _NEAR = 3, 1e-6  # steps remembered, each having gained less than this
 _AGREE = 0.2  # ... and how far they may disagree with the model
@@ -50,7 +51,10 @@ class _Model:
         values, vectors = np.linalg.eigh(_corrected(evaluation.hessian, steps))
         gradient = evaluation.gradient
         top = float(max(values[-1], np.max(np.abs(gradient))))
-        values = np.maximum(values, max(_FLAT * top, 1e-100))
+        # Working columns have mean square one, so a parameter the data know anything of has a
+        # curvature near its number of levels: where all of it is rounding there is nothing to gain.
+        nothing = _NOTHING / (1.0 + float(evaluation.theta @ evaluation.theta))
+        values = np.maximum(values, max(_FLAT * top, nothing))
         pinned = (gradient == 0) & (evaluation.theta == 0)
         return cls(values, vectors, vectors.T @ gradient, pinned)
 
@@ -186,15 +190,22 @@ def curvature(evaluation: Evaluation) -> float:
     """Smallest eigenvalue of the Hessian model scaled to a unit diagonal, over free directions.
 
     Parameters whose whole row is zero (those of a vanished column of Lambda, where the first
-    derivative vanishes identically) are not free.
+    derivative vanishes identically) are not free. Zero if ``undetermined`` finds a parameter.
     """
     hessian = evaluation.hessian
     diagonal = np.diagonal(hessian)
     free = diagonal > 0
-    if not free.any():
+    if not free.any() or undetermined(evaluation).any():
         return 0.0
     root = np.sqrt(diagonal[free])
     return float(np.linalg.eigvalsh(hessian[np.ix_(free, free)] / np.outer(root, root))[0])
+
+
+def undetermined(evaluation: Evaluation) -> NDArray[np.bool_]:
+    """(k,) parameters, not zero themselves, of which the criterion does not depend at all."""
+    theta = evaluation.theta
+    curved = np.diagonal(evaluation.hessian) * (1.0 + float(theta @ theta)) > _NOTHING
+    return ~curved & (theta != 0)
 
 
 def predicted_decrease(evaluation: Evaluation) -> float:

@@ -124,7 +124,7 @@ def _describe(v: Floats, name: TermNames, Lambda: Floats) -> str:
 
 def _sentence(optimum: Optimum, singular: Sequence[SingularDirection]) -> str:
     count = f"{optimum.evaluations} evaluation" + ("s" if optimum.evaluations != 1 else "")
-    gain = f"predicted further decrease {optimum.predicted_decrease:.1g}"
+    gain = _gain(optimum.predicted_decrease)
     if not optimum.ok:
         return (
             f"Not converged: no point that satisfies the optimality conditions was found ({count}, "
@@ -163,6 +163,12 @@ def _summary(singular: Sequence[SingularDirection]) -> list[str]:
             f"the {q} random effects by {mine[0].group} vary in only {q - len(mine)} directions"
         )
     return clauses
+
+
+def _gain(decrease: float) -> str:
+    """The predicted decrease; what is left below 1e-12 is rounding and differs by machine."""
+    left = "below 1e-12" if decrease < 1e-12 else f"{decrease:.1g}"
+    return f"predicted further decrease {left}"
 
 
 def _history(optimum: Optimum) -> str:
