@@ -25,10 +25,12 @@ def check_determined(design: Design, evaluation: LinearEvaluation) -> None:
         return
     partition = evaluation.criterion.partition
     structures = partition.structures
-    for term, structure, part in zip(design.random, structures, partition.split(flat), strict=True):
+    for term, structure, part in zip(
+        design.random, structures, partition.split(1.0 * flat), strict=True
+    ):
         rows, _ = structure.entries
         if part.any():
-            names = ", ".join(term.columns[i] for i in sorted(set(rows[part].tolist())))
+            names = ", ".join(term.columns[i] for i in sorted(set(rows[part > 0].tolist())))
             raise DesignError(
                 f"The data say nothing about the variance of {names} in {term.label}: the fixed "
                 f"effects already tell all levels of {term.group} apart, so every variance fits "
