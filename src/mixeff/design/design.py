@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from mixeff.design.moments import Moments
     from mixeff.design.scoring import DesignState
 
 Floats = NDArray[np.float64]
@@ -82,6 +83,9 @@ class Design:
     n_omitted : int, rows left out because of missing values
     state : DesignState, frozen training state (levels, transforms, contrasts) to score new data
     notes : tuple of str, plain sentences worth telling (a ``||`` factor split, columns dropped)
+    moments : tuple of Moments
+        Sums over rows that checking the columns gave, kept for the fit. They name the arrays they
+        belong to; see ``moments_of``.
     """
 
     response: Floats
@@ -96,6 +100,7 @@ class Design:
     n_omitted: int
     state: DesignState
     notes: tuple[str, ...] = ()
+    moments: tuple[Moments, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def n(self) -> int:

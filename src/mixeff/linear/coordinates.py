@@ -10,16 +10,12 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
+from mixeff.compiled import subtract_fit
 from mixeff.covariance import Partition
 from mixeff.design.design import Design
+from mixeff.design.moments import NO_WEIGHTS, Moments, moments_of
 from mixeff.errors import DesignError
-from mixeff.linear.standardize import (
-    Basis,
-    gram,
-    row_blocks,
-    standardize,
-    weighted_mean,
-)
+from mixeff.linear.standardize import Basis, standardize
 
 Floats = NDArray[np.float64]
 
@@ -110,8 +106,8 @@ class Coordinates:
         return tuple(slopes)
 
 
-def coordinates(design: Design) -> Coordinates:
-    """Choose working coordinates for a design.
+def coordinates(design: Design, threads: int = 1) -> Coordinates:
+    """Choose working coordinates for a design; the numbers do not depend on ``threads``.
 
     Raises
     ------
@@ -124,60 +120,63 @@ def coordinates(design: Design) -> Coordinates:
             f"The model has {p} fixed-effect coefficients but only {n} observations, so nothing "
             "is left to estimate a variance from: use fewer terms or more data."
         )
-    fixed = standardize(design.X, design.weights)
+    weights = design.weights
+    known = list(design.moments)
+    bases: dict[int, Basis] = {}  # terms often share their columns, with X or with each other
+    for columns in (design.X, *(t.values for t in design.random)):
+        if id(columns) not in bases:
+            moments = moments_of(columns, weights, known, threads)
+            known.append(moments)
+            bases[id(columns)] = standardize(columns, weights, moments)
+    fixed = bases[id(design.X)]
     if fixed.dependent:
         raise DesignError(
             "The fixed-effect columns are linearly dependent to the precision of the numbers, "
             f"although none is a combination of the others by R's rule ({', '.join(design.names)}):"
             " centre the predictors or drop one of them."
         )
-    random = tuple(standardize(t.values, design.weights) for t in design.random)
-    log_weights = 0.0 if design.weights is None else float(np.log(design.weights).sum())
-    return Coordinates(fixed, random, response(design, fixed), log_weights)
+    log_weights = 0.0 if weights is None else float(np.log(weights).sum())
+    random = tuple(bases[id(t.values)] for t in design.random)
+    return Coordinates(fixed, random, response(design, fixed, known, threads), log_weights)
 
 
-def response(design: Design, fixed: Basis) -> Response:
-    """Residuals of the least-squares regression on X, in units of their root mean square."""
+def response(
+    design: Design, fixed: Basis, known: Sequence[Moments] = (), threads: int = 1
+) -> Response:
+    """Residuals of the least-squares regression on X, in units of their root mean square.
+
+    ``known`` are moments that may be those of X.
+    """
     weights, n = design.weights, design.n
+    w = NO_WEIGHTS if weights is None else weights
     y = design.response if design.offset is None else design.response - design.offset
-    largest = float(np.max(np.abs(y)))
+    largest = float(max(y.max(), -y.min()))
     center = 0.0
-    if fixed.constant is not None:
-        center = float(weighted_mean(y, weights))
+    if fixed.constant is not None:  # what this misses of the mean, the projection takes out
+        center = float(y.mean() if weights is None else weights @ y / weights.sum())
     left = y - center
-    start = math.sqrt(_mean_square(left, weights))
-    projection = np.zeros(design.X.shape[1])
+    X, shift, scale = fixed.working(design.X)
+    projection = np.zeros(X.shape[1])
+    products, squares = subtract_fit(X, shift, scale, projection, left, w, threads)
+    start = math.sqrt(squares / n)
     if projection.size:
-        factor = scipy.linalg.cho_factor(gram(design.X, weights, fixed))
+        products_of_X = moments_of(X, weights, known, threads).about(shift)
+        gram = products_of_X / (n * scale[:, None] * scale)
+        factor, _ = scipy.linalg.lapack.dpotrf(gram, lower=1)
         for _ in range(3):
-            change = scipy.linalg.cho_solve(factor, _products(design, fixed, left))
+            change, _ = scipy.linalg.lapack.dpotrs(factor, products / n, lower=1)
             projection += change
-            for rows in row_blocks(n):
-                left[rows] -= fixed.apply(design.X[rows]) @ change
+            products, squares = subtract_fit(X, shift, scale, change, left, w, threads)
             # A change much larger than what is left leaves its rounding errors: once more.
-            if float(np.linalg.norm(change)) <= 1e3 * math.sqrt(_mean_square(left, weights)):
+            if float(np.linalg.norm(change)) <= 1e3 * math.sqrt(squares / n):
                 break
-    scale = math.sqrt(_mean_square(left, weights))
+    unit = math.sqrt(squares / n)
     typical = 1.0 if weights is None else math.sqrt(float(np.mean(weights)))
-    if scale <= 1e-14 * largest * typical or scale <= 1e-12 * start:
+    if unit <= 1e-14 * largest * typical or unit <= 1e-12 * start:
         raise DesignError(
             f"The fixed effects reproduce the response {design.response_name} exactly, so there is "
             "no variance left to divide among random effects and residual: check whether the "
             "response was computed from a predictor."
         )
-    return Response(center, projection, scale, left / scale)
-
-
-def _products(design: Design, fixed: Basis, left: Floats) -> Floats:
-    """X_work' W left / n."""
-    out = np.zeros(design.X.shape[1])
-    for rows in row_blocks(design.n):
-        part = left[rows] if design.weights is None else left[rows] * design.weights[rows]
-        out += part @ fixed.apply(design.X[rows])
-    return out / design.n
-
-
-def _mean_square(values: Floats, weights: Floats | None) -> float:
-    squares = values * values if weights is None else values * values * weights
-    total = float(squares.sum())
-    return total / int(values.shape[0])
+    left /= unit
+    return Response(center, projection, unit, left)

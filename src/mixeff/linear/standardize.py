@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
+from mixeff.design.moments import Moments
+
 Floats = NDArray[np.float64]
 
-_ROWS = 1 << 15  # rows worked on at a time, so that no copy of the data is ever whole
 _COLLINEAR = 1e-3  # rotate when a column keeps less than this part of itself beside the others
 _DEPENDENT = 1e-11  # ... but not when nothing but rounding is left of it
 
@@ -46,38 +47,50 @@ class Basis:
         """Log |det matrix|."""
         return float(np.linalg.slogdet(self.matrix)[1]) if self.matrix.size else 0.0
 
+    def working(self, columns: Floats) -> tuple[Floats, Floats, Floats]:
+        """Columns, shift and scale that give the working columns as (columns - shift) / scale.
+
+        Nothing is copied unless the columns must be rotated.
+        """
+        if self.rotation is None:
+            return columns, self.shift, self.scale
+        return self.apply(columns), np.zeros(self.scale.size), np.ones(self.scale.size)
+
     def apply(self, columns: Floats) -> Floats:
         """The working columns, as a new array."""
         out = (columns - self.shift) / self.scale
         return out if self.rotation is None else out @ self.rotation
 
 
-def standardize(columns: Floats, weights: Floats | None) -> Basis:
+def standardize(columns: Floats, weights: Floats | None, moments: Moments | None = None) -> Basis:
     """Choose the basis of ``columns`` (n, q) in which cross-products lose no digits.
 
     The mean of a column may be taken out only along the constant, so columns are centred only
     when the constant is in their span; a random slope without a random intercept is another model
-    when its predictor is shifted. Weighted root mean squares become 1.
+    when its predictor is shifted. Weighted root mean squares become 1. ``moments`` are those of the
+    columns, if they are known.
     """
-    q = columns.shape[1]
-    constant = constant_combination(columns)
+    n, q = columns.shape
+    if moments is None:
+        moments = Moments.of(columns, weights)
+    constant = constant_combination(columns, moments)
     shift = np.zeros(q)
     if constant is not None and np.count_nonzero(constant) < q:
-        shift = np.where(constant == 0, weighted_mean(columns, weights), 0.0)
-    products = _products(columns, weights, shift)
+        shift = np.where(constant == 0, moments.mean, 0.0)
+    products = moments.about(shift) / n
     scale = np.sqrt(np.diagonal(products))
     # A column that is itself constant up to rounding stays what it is.
-    still = (shift != 0) & (scale <= 1e-13 * np.abs(shift) * _typical(weights))
+    still = (shift != 0) & (scale <= 1e-13 * np.abs(shift) * math.sqrt(moments.total / n))
     if still.any():
         shift = np.where(still, 0.0, shift)
-        products = _products(columns, weights, shift)
+        products = moments.about(shift) / n
         scale = np.sqrt(np.diagonal(products))
     scale = np.where(scale > 0, scale, 1.0)
     matrix = np.diag(1.0 / scale)
     if constant is not None:
-        matrix -= np.outer(constant, shift / scale)
+        matrix -= constant[:, None] * (shift / scale)
     plain = Basis(constant, shift, scale, None, matrix)
-    if q < 2 or _well_conditioned(products / np.outer(scale, scale)):
+    if q < 2 or _well_conditioned(products / (scale[:, None] * scale)):
         return plain
     rotation = _rotation(plain.apply(columns), weights)
     if rotation is None:
@@ -85,79 +98,30 @@ def standardize(columns: Floats, weights: Floats | None) -> Basis:
     return Basis(constant, shift, scale, rotation, matrix @ rotation)
 
 
-def _typical(weights: Floats | None) -> float:
-    """Root mean square of the factor a row is multiplied with."""
-    return 1.0 if weights is None else float(np.sqrt(np.mean(weights)))
-
-
-def constant_combination(columns: Floats) -> Floats | None:
+def constant_combination(columns: Floats, moments: Moments | None = None) -> Floats | None:
     """Coefficients c with ``columns @ c`` = 1 exactly, or None.
 
     Found are a constant column and sets of indicator columns (``0 + factor``); other ways to span
     the constant only cost the digits that centring would have saved.
     """
-    q = columns.shape[1]
-    c = np.zeros(q)
-    if columns.shape[0] == 0:
+    n, q = columns.shape
+    if n == 0:
         return None
-    first = columns[0]
-    for j in range(q):
-        if first[j] != 0 and np.all(columns[:, j] == first[j]):
-            c[j] = 1.0 / first[j]
-            return c
-    indicators = [j for j in range(q) if _is_indicator(columns[:, j])]
-    if not indicators:
+    if moments is None:
+        moments = Moments.of(columns)
+    c = np.zeros(q)
+    constant = np.flatnonzero(moments.constant & ~moments.zero)
+    if constant.size:
+        c[constant[0]] = 1.0 / moments.mean[constant[0]]
+        return c
+    indicators = np.flatnonzero(moments.indicator)
+    if not indicators.size:
         return None
     dummies = columns[:, indicators]
     counts = dummies.T @ dummies
     found = np.rint(np.linalg.lstsq(counts, np.diagonal(counts), rcond=None)[0])
     c[indicators] = found
     return c if bool(np.all(dummies @ found == 1.0)) else None
-
-
-def _is_indicator(column: Floats) -> bool:
-    return bool(np.all((column == 0.0) | (column == 1.0)))
-
-
-def row_blocks(n: int) -> Iterator[slice]:
-    """Consecutive slices of rows small enough for the cache."""
-    for first in range(0, n, _ROWS):
-        yield slice(first, min(first + _ROWS, n))
-
-
-def weighted_mean(values: Floats, weights: Floats | None) -> Floats:
-    """Mean over rows, in two passes so that a large mean costs no digits."""
-    n = values.shape[0]
-    total = float(n) if weights is None else float(weights.sum())
-    one = np.ones(min(n, _ROWS))
-    mean: Floats = np.zeros(values.shape[1:])
-    for _ in range(2):
-        change = np.zeros_like(mean)
-        for rows in row_blocks(n):
-            part = values[rows] - mean
-            change += (one[: len(part)] if weights is None else weights[rows]) @ part
-        mean = mean + change / total
-    return mean
-
-
-def gram(columns: Floats, weights: Floats | None, basis: Basis) -> Floats:
-    """(q, q) weighted cross-products of the working columns divided by n."""
-    if basis.rotation is not None:
-        return _products(basis.apply(columns), weights, np.zeros(basis.scale.size))
-    products = _products(columns, weights, basis.shift)
-    scaled: Floats = products / np.outer(basis.scale, basis.scale)
-    return scaled
-
-
-def _products(columns: Floats, weights: Floats | None, shift: Floats) -> Floats:
-    """(q, q) weighted cross-products of the shifted columns divided by n."""
-    n, q = columns.shape
-    out = np.zeros((q, q))
-    for rows in row_blocks(n):
-        part = columns[rows] - shift
-        out += part.T @ (part if weights is None else part * weights[rows][:, None])
-    mean: Floats = out / n
-    return mean
 
 
 def _well_conditioned(correlation: Floats) -> bool:

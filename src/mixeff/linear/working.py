@@ -42,21 +42,21 @@ def working_model(design: Design, threads: int | None = None) -> WorkingModel:
     """
     groups = [t.group for t in design.random]
     partition = Partition.of_groups(groups, [t.n_columns for t in design.random])
-    chosen = coordinates(design)
+    threads = usable_threads() if threads is None else threads
+    chosen = coordinates(design, threads)
     blocks = [
         _block([design.random[t] for t in terms], [chosen.random[t] for t in terms])
         for terms in partition.members
     ]
-    fixed = chosen.fixed
-    rotated = fixed.rotation is not None
+    X, shift, scale = chosen.fixed.working(design.X)
     system = build_system(
         chosen.response.values,
-        fixed.apply(design.X) if rotated else design.X,
+        X,
         blocks,
         weights=design.weights,
-        X_shift=None if rotated else fixed.shift,
-        X_scale=None if rotated else fixed.scale,
-        threads=usable_threads() if threads is None else threads,
+        X_shift=shift,
+        X_scale=scale,
+        threads=threads,
     )
     return WorkingModel(system, partition, chosen)
 

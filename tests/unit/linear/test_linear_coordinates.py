@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from mixeff.design.design import Design
+from mixeff.design.moments import Moments
 from mixeff.errors import DesignError
 from mixeff.linear import conditional_variances, evaluate_at
+from mixeff.linear.coordinates import coordinates
 from mixeff.linear.standardize import constant_combination, standardize
 from support.dense_system import dense_of_design, simple_design
 
@@ -138,10 +140,48 @@ def test_dependent_columns_are_reported_not_rotated() -> None:
     assert np.isfinite(evaluate_at(other, [1.0, 0, 0, 1, 0, 1], reml=True, threads=1).criterion)
 
 
-def test_row_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_change_nothing() -> None:
+    generator = np.random.default_rng(8)
+    n = 30_000
+    X = np.column_stack([np.ones(n), 5 + generator.normal(size=(n, 2))])
+    y = 1e4 + X[:, 1] + generator.normal(size=n)
+    g = generator.integers(0, 40, n).astype(np.int32)
+    design = simple_design(y, X, [("g", g, X[:, :2].copy())], weights=np.full(n, 2.0))
+    one, two = coordinates(design, 1), coordinates(design, 3)
+    np.testing.assert_array_equal(one.response.values, two.response.values)
+    np.testing.assert_array_equal(one.fixed.matrix, two.fixed.matrix)
+
+
+def test_known_moments_are_used_for_their_own_columns_only() -> None:
     design = awkward_design("intercept")
-    theta = np.full(17, 0.4)
-    whole = evaluate_at(design, theta, reml=True, threads=1)
-    monkeypatch.setattr("mixeff.linear.standardize._ROWS", 7)
-    parts = evaluate_at(replace(design), theta, reml=True, threads=1)
-    assert parts.criterion == pytest.approx(whole.criterion, rel=1e-13)
+    unweighted = replace(design, weights=None)
+    moments = Moments.of(unweighted.X)
+    other = Moments.of(unweighted.X * 3)
+    plain = coordinates(unweighted)
+    helped = coordinates(replace(unweighted, moments=(other, moments)))
+    np.testing.assert_array_equal(plain.fixed.matrix, helped.fixed.matrix)
+    # Moments without weights say nothing about a weighted fit.
+    weighted = coordinates(replace(design, moments=(moments,)))
+    np.testing.assert_array_equal(weighted.fixed.matrix, coordinates(design).fixed.matrix)
+    assert not np.allclose(weighted.fixed.matrix, plain.fixed.matrix)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_response_is_the_least_squares_residual(weighted: bool) -> None:
+    generator = np.random.default_rng(3)
+    n = 500
+    x = generator.normal(size=n)
+    X = np.column_stack([np.ones(n), 1e6 + x, x**2])
+    y = 1e7 + 3 * x + generator.normal(size=n)
+    w = generator.uniform(0.5, 2, n) if weighted else np.ones(n)
+    g = (np.arange(n) % 10).astype(np.int32)
+    term = ("g", g, np.ones((n, 1)))
+    design = simple_design(y, X, [term], weights=w if weighted else None)
+    found = coordinates(design).response
+    centred = np.column_stack([np.ones(n), x - x.mean(), x**2])
+    root = np.sqrt(w)
+    beta = np.linalg.lstsq(root[:, None] * centred, root * (y - 1e7), rcond=None)[0]
+    left = y - 1e7 - centred @ beta
+    # y near 1e7 is itself known to 1e-9.
+    np.testing.assert_allclose(found.scale * found.values, left, atol=1e-7)
+    assert found.scale**2 == pytest.approx(float(w @ left**2) / n, rel=1e-8)

@@ -1,0 +1,75 @@
+"""Means and cross-products of columns from one pass, for rank check and coordinates alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixeff.compiled import column_moments
+
+Floats = NDArray[np.float64]
+
+NO_WEIGHTS: Floats = np.empty(0)
+_CONSTANT, _INDICATOR, _ZERO = 1, 2, 4  # as mixeff.compiled.twins
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Moments:
+    """What one pass over the rows of some columns (n, k) tells.
+
+    Attributes
+    ----------
+    columns : (n, k) array, the columns themselves
+    weights : (n,) array or None
+    mean : (k,) weighted means
+    centred : (k, k) weighted sums of products about the means
+    kinds : (k,) int32, see ``constant``, ``indicator``, ``zero``
+    total : float, sum of the weights (n without)
+    """
+
+    columns: Floats
+    weights: Floats | None
+    mean: Floats
+    centred: Floats
+    kinds: NDArray[np.int32]
+    total: float
+
+    @classmethod
+    def of(cls, columns: Floats, weights: Floats | None = None, threads: int = 1) -> Moments:
+        """Pass over the rows once; the numbers do not depend on ``threads``."""
+        found = column_moments(columns, NO_WEIGHTS if weights is None else weights, threads)
+        return cls(columns, weights, *found)
+
+    @property
+    def constant(self) -> NDArray[np.bool_]:
+        """(k,) columns whose entries are all equal."""
+        return (self.kinds & _CONSTANT) != 0
+
+    @property
+    def indicator(self) -> NDArray[np.bool_]:
+        """(k,) columns of zeros and ones."""
+        return (self.kinds & _INDICATOR) != 0
+
+    @property
+    def zero(self) -> NDArray[np.bool_]:
+        """(k,) columns of zeros."""
+        return (self.kinds & _ZERO) != 0
+
+    def about(self, shift: Floats) -> Floats:
+        """(k, k) weighted sums of products about any point."""
+        off = self.mean - shift
+        out: Floats = self.centred + (self.total * off)[:, None] * off
+        return out
+
+
+def moments_of(
+    columns: Floats, weights: Floats | None, known: Iterable[Moments], threads: int = 1
+) -> Moments:
+    """The moments of exactly these arrays: one of those known, or a new pass."""
+    for one in known:
+        if one.columns is columns and one.weights is weights:
+            return one
+    return Moments.of(columns, weights, threads)
