@@ -1,38 +1,181 @@
-"""The models that are timed."""
+"""The models that are timed, and what is asked of each."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Kind = Literal["fit", "evaluation", "bootstrap", "refit"]
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One model on one of the packaged data sets.
+    """One row of the table.
 
-    ``statsmodels`` gives the arguments of its MixedLM where it can fit the same model at all:
-    (formula, groups, re_formula).
+    Attributes
+    ----------
+    name, title : str
+    source : str
+        A packaged data set, or ``simulated.`` and the name of a generator there.
+    formula : str
+    asked : float
+        mixeff's seconds are to be at most ``asked`` times the seconds compared with.
+    kind : str
+        ``fit``: the whole call, formula and data frame in, fit out, against lme4's.
+        ``evaluation``: the whole call against one evaluation of lme4's criterion.
+        ``bootstrap``: one replicate of a batch of refits against one lme4 refit.
+        ``refit``: a fit to a new response against mixeff's own first fit.
+    statsmodels : tuple or None
+        (formula, groups, re_formula) where its MixedLM can fit the model.
+    peers : tuple of str
+        Packages that can state the model.
+    small : dict
+        Arguments of the generator for ``--quick``.
+    replicates : int
+        Further responses written with the data.
     """
 
     name: str
-    dataset: str
+    title: str
+    source: str
     formula: str
+    asked: float | None = None
+    kind: Kind = "fit"
     statsmodels: tuple[str, str, str] | None = None
+    peers: tuple[str, ...] = ("glmm", "mixedlm")
+    beats_peer: bool = False
+    small: dict[str, Any] = field(default_factory=dict)
+    replicates: int = 0
 
+
+_SLEEP = "Reaction ~ Days + (Days | Subject)"
+_EVALUATIONS = "y ~ service + (1 | s) + (1 | d) + (1 | dept)"
 
 CASES = (
     Case(
         "sleepstudy",
+        "sleepstudy `(Days | Subject)`, whole call",
         "sleepstudy",
-        "Reaction ~ Days + (Days | Subject)",
-        ("Reaction ~ Days", "Subject", "~Days"),
+        _SLEEP,
+        1 / 30,
+        statsmodels=("Reaction ~ Days", "Subject", "~Days"),
+        beats_peer=True,
     ),
     Case(
         "nlschools",
+        "nlschools `(1 | class)`, whole call",
         "nlschools",
         "lang ~ IQ + GS + SES + COMB + (1 | class)",
-        ("lang ~ IQ + GS + SES + COMB", "class", "1"),
+        1 / 20,
+        statsmodels=("lang ~ IQ + GS + SES + COMB", "class", "1"),
     ),
-    Case("Penicillin", "Penicillin", "diameter ~ 1 + (1 | plate) + (1 | sample)"),
-    Case("Chem97", "Chem97", "score ~ gcsecnt + gender + age + (1 | lea/school)"),
-    Case("InstEval", "InstEval", "y ~ service + (1 | s) + (1 | d) + (1 | dept)"),
+    Case(
+        "Penicillin",
+        "Penicillin, two crossed factors",
+        "Penicillin",
+        "diameter ~ 1 + (1 | plate) + (1 | sample)",
+    ),
+    Case(
+        "Chem97",
+        "Chem97 nested, 31k rows",
+        "Chem97",
+        "score ~ gcsecnt + gender + age + (1 | lea/school)",
+        1 / 20,
+    ),
+    Case("InstEval", "InstEval, 73k rows, three factors", "InstEval", _EVALUATIONS, 1 / 10),
+    Case(
+        "slopes",
+        "1e6 rows, 1e5 groups, correlated slope, 5 fixed effects",
+        "simulated.groups",
+        "y ~ x1 + x2 + x3 + x4 + (x1 | g)",
+        1 / 60,
+        small={"rows": 20_000, "count": 2_000},
+    ),
+    Case(
+        "movielens",
+        "MovieLens-like crossed: 1e6 ratings, 6040 x 3706",
+        "simulated.movielens_like",
+        "rating ~ 1 + (1 | user) + (1 | item)",
+        1 / 20,
+        small={"rows": 20_000, "users": 400, "items": 200},
+    ),
+    Case(
+        "maximal",
+        "maximal crossed: 56 x 32, 72 parameters",
+        "simulated.maximal_crossed",
+        "y ~ x1 * x2 * x3 + (x1 * x2 * x3 | s) + (x1 * x2 * x3 | i)",
+        1 / 50,
+    ),
+    Case(
+        "vectors",
+        "three crossed vector terms, 130k rows, against 1 evaluation",
+        "simulated.crossed_vectors",
+        "y ~ x + (x | a) + (x | b) + (x | c)",
+        8.0,
+        kind="evaluation",
+        peers=(),
+        small={"rows": 8_000, "levels": (50, 200, 1000)},
+    ),
+    Case(
+        "bootstrap",
+        "parametric bootstrap, sleepstudy, per replicate",
+        "sleepstudy",
+        _SLEEP,
+        1 / 1000,
+        kind="bootstrap",
+        peers=(),
+        replicates=20_000,
+    ),
+    Case(
+        "refit",
+        "refit with a new response, InstEval, against mixeff's first fit",
+        "InstEval",
+        _EVALUATIONS,
+        1 / 3,
+        kind="refit",
+        peers=(),
+        replicates=1,
+    ),
 )
+
+
+def frame_of(case: Case, quick: bool) -> pd.DataFrame:
+    """The data; whole-number columns of simulated data are grouping factors."""
+    import pandas as pd
+    import simulated
+
+    import mixeff as mx
+
+    if not case.source.startswith("simulated."):
+        return mx.load_dataset(case.source)
+    make = getattr(simulated, case.source.removeprefix("simulated."))
+    columns = make(**(case.small if quick else {}))
+    return pd.DataFrame(
+        {k: pd.Categorical(v) if v.dtype.kind in "iu" else v for k, v in columns.items()}
+    )
+
+
+def responses_of(case: Case, frame: pd.DataFrame, quick: bool) -> NDArray[np.float64] | None:
+    """(n, replicates) responses drawn from a model near the estimates on the real data."""
+    if not case.replicates:
+        return None
+    rng = np.random.default_rng(11)
+    n, m = len(frame), min(case.replicates, 200) if quick else case.replicates
+    if case.name == "bootstrap":
+        subject = frame["Subject"].cat.codes.to_numpy()
+        days = frame["Days"].to_numpy(dtype=np.float64)
+        cov = [[612.0, 9.6], [9.6, 35.1]]
+        b = rng.multivariate_normal([251.4, 10.47], cov, (m, subject.max() + 1))
+        noise = rng.normal(0.0, 25.6, (m, n))
+        return (b[:, subject, 0] + b[:, subject, 1] * days + noise).T
+    y = 3.3 - 0.09 * (frame["service"] == "1").to_numpy() + rng.normal(0.0, 1.18, n)
+    for name, sd in (("s", 0.33), ("d", 0.51), ("dept", 0.08)):
+        codes = frame[name].cat.codes.to_numpy()
+        y += rng.normal(0.0, sd, codes.max() + 1)[codes]
+    return np.asarray(y)[:, None]

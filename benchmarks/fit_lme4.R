@@ -1,30 +1,99 @@
-# Child process: time one model in lme4, print one line of JSON.
-# Arguments: CSV file, factor columns (comma-separated), formula, repeats, seconds to spend,
-# plain or checked (lme4's derivative check after the fit).
-suppressMessages(library(lme4))
-arguments <- commandArgs(TRUE)
-data <- read.csv(arguments[1], colClasses = NA)
-for (column in strsplit(arguments[2], ",")[[1]]) data[[column]] <- factor(data[[column]])
-formula <- as.formula(arguments[3])
-repeats <- as.integer(arguments[4])
-budget <- as.numeric(arguments[5])
+# Child process: time one case in lme4, print one line of JSON. Argument: a JSON file.
+suppressMessages({library(lme4); library(jsonlite)})
+spec <- fromJSON(commandArgs(TRUE)[1])
+meta <- fromJSON(file.path(spec$folder, "meta.json"), simplifyDataFrame = FALSE)
 
-check <- arguments[6] == "checked"
-
-control <- lmerControl(calc.derivs = check)
-fit_once <- function() suppressWarnings(suppressMessages(lmer(formula, data, control = control)))
-fit <- NULL
-first <- system.time(fit <- fit_once())[["elapsed"]]
-# The first fit only warms up, unless it is so long that warmth does not matter. system.time counts
-# whole milliseconds: short fits are timed ten at a go.
-times <- if (first < 0.1) 10 else 1
-seconds <- if (first > 2) first else c()
-while (length(seconds) < 3 || (length(seconds) < repeats && times * sum(seconds) < budget)) {
-  elapsed <- system.time(for (i in 1:times) fit <- fit_once())[["elapsed"]]
-  seconds <- c(seconds, elapsed / times)
+read_column <- function(entry) {
+  path <- file.path(spec$folder, entry$name)
+  if (entry$type == "double") return(readBin(paste0(path, ".f64"), "double", meta$rows))
+  codes <- readBin(paste0(path, ".i32"), "integer", meta$rows) + 1L
+  codes[codes == 0L] <- NA
+  kind <- if (entry$ordered) c("ordered", "factor") else "factor"
+  structure(codes, levels = as.character(unlist(entry$levels)), class = kind)
 }
-cat(sprintf(
-  '{"version": "%s", "R": "%s", "seconds": [%s], "loglik": %.12f, "nobs": %d}\n',
-  as.character(packageVersion("lme4")), getRversion(),
-  paste(format(seconds, digits = 6), collapse = ","), as.numeric(logLik(fit)), nobs(fit)
-))
+data <- lapply(meta$columns, read_column)
+names(data) <- vapply(meta$columns, function(entry) entry$name, "")
+data <- as.data.frame(data, optional = TRUE)
+responses <- if (meta$responses > 0) {
+  count <- min(meta$responses, spec$replicates)
+  matrix(readBin(file.path(spec$folder, "Y.f64"), "double", meta$rows * count), ncol = count)
+}
+
+kilobytes <- function(field) {
+  line <- grep(paste0("^", field, ":"), readLines("/proc/self/status"), value = TRUE)
+  as.numeric(gsub("[^0-9]", "", line))
+}
+quietly <- function(expr) suppressWarnings(suppressMessages(expr))
+control <- lmerControl(calc.derivs = FALSE)
+formula <- as.formula(spec$formula)
+fit_once <- function(...) quietly(lmer(formula, data, control = control, ...))
+# system.time counts whole milliseconds: short work is timed several times at a go.
+timed <- function(work) {
+  first <- system.time(work())[["elapsed"]]
+  times <- if (first < 0.2) max(1, round(0.2 / max(first, 0.001))) else 1
+  seconds <- if (first > 2) first else c()
+  while (length(seconds) == 0 || (length(seconds) < spec$limits[1] && times * sum(seconds) < spec$limits[2])) {
+    seconds <- c(seconds, system.time(for (i in 1:times) work())[["elapsed"]] / times)
+  }
+  seconds
+}
+# Code is loaded before memory is measured.
+quietly(lmer(y ~ 1 + (1 | g), data.frame(y = c(1, 2, 4, 3, 5, 7, 2, 9), g = gl(4, 2)), control = control))
+
+out <- list(version = as.character(packageVersion("lme4")), R = as.character(getRversion()),
+            blas = unname(extSoftVersion()["BLAS"]))
+result <- NULL
+before <- NULL
+measure <- function(work) {
+  invisible(gc())
+  cat("5", file = "/proc/self/clear_refs")
+  before <<- kilobytes("VmRSS")
+  first <- system.time(result <<- work())[["elapsed"]]
+  out$memory <<- max(0, kilobytes("VmHWM") - before) / 1024
+  first
+}
+
+if (spec$kind == "evaluation") {
+  # The whole fit would take hours: the criterion is evaluated at mixeff's optimum and around it.
+  out$set_up <- measure(function() fit_once(devFunOnly = TRUE))
+  theta <- as.numeric(spec$theta)
+  value <- result(theta)
+  seconds <- c()
+  for (step in seq_len(spec$limits[1] + 1)) {
+    seconds <- c(seconds, system.time(result(theta * (1 + 0.01 * step)))[["elapsed"]])
+    if (sum(seconds) > spec$limits[2]) break
+  }
+  out$seconds <- seconds
+  out$memory <- (kilobytes("VmHWM") - before) / 1024
+  out$loglik <- -value / 2
+  out$nobs <- meta$rows
+} else {
+  first <- measure(fit_once)
+  fit <- result
+  out$seconds <- if (first > 10 || spec$once) first else timed(fit_once)
+  if (first > 10 && first < spec$limits[2] && !spec$once) {
+    out$seconds <- c(first, system.time(fit_once())[["elapsed"]])
+  }
+  if (spec$kind == "bootstrap" || spec$kind == "refit") {
+    count <- ncol(responses)
+    again <- function() lapply(seq_len(count), function(j) quietly(refit(fit, responses[, j], control = control)))
+    if (spec$kind == "bootstrap") measure(again) else invisible(again())
+    spec$limits[1] <- min(spec$limits[1], 3)
+    out$seconds <- timed(again) / count
+    # Not from refit(): the REML log-likelihood it reports after a new response is not that of the
+    # model (lme4 1.1-31; the same response given to lmer() has another one, by whole units).
+    named <- all.vars(formula)[1]
+    out$logliks <- vapply(seq_len(min(count, 20)), function(j) {
+      data[[named]] <- responses[, j]
+      as.numeric(logLik(quietly(lmer(formula, data, control = control))))
+    }, 0)
+    out$loglik <- out$logliks[1]
+    out$replicates <- count
+  } else {
+    out$loglik <- as.numeric(logLik(fit))
+  }
+  out$evaluations <- fit@optinfo$feval
+  out$singular <- isSingular(fit)
+  out$nobs <- nobs(fit)
+}
+cat("\n", toJSON(out, digits = I(17), auto_unbox = TRUE), "\n", sep = "")

@@ -1,4 +1,4 @@
-"""Time mixeff beside lme4 (and statsmodels), print one table; see README.md in this folder."""
+"""Time mixeff beside lme4 and other Python packages; see README.md in this folder."""
 
 from __future__ import annotations
 
@@ -6,202 +6,156 @@ import argparse
 import json
 import os
 import platform
-import shutil
 import subprocess
 import sys
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
-from cases import CASES, Case  # noqa: E402
+import children  # noqa: E402
+from cases import CASES, Case, frame_of, responses_of  # noqa: E402
+from exchange import write_frame  # noqa: E402
+from table import digest, fits_table, times_table  # noqa: E402
 
-Result = dict[str, Any]
-# They force OpenBLAS onto kernels of another processor, which no fair comparison should carry.
-UNSET = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
-THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
-
-
-def environment(threads: int | None = None) -> dict[str, str]:
-    """What a child process sees; ``threads`` for its BLAS, None leaves that to it."""
-    child = {k: v for k, v in os.environ.items() if k not in (*UNSET, *THREADS)}
-    if threads is not None:
-        child |= dict.fromkeys(THREADS, str(threads))
-    source = HERE.parent / "src"
-    installed = subprocess.run(
-        [sys.executable, "-c", "import mixeff"],
-        cwd=tempfile.gettempdir(),
-        env=child,
-        capture_output=True,
-        check=False,
-    )
-    if installed.returncode and source.is_dir():
-        child["PYTHONPATH"] = str(source)
-    return child
+Row = dict[str, Any]
+PEERS = ("glmm", "mixedlm", "statsmodels")
 
 
-def run_child(command: list[str], env: dict[str, str]) -> Result | None:
-    """The JSON a child prints last, or None with its complaint on stderr."""
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-    if done.returncode:
-        complaint = done.stderr.strip().splitlines()[-1:] or ["no message"]
-        print(f"  failed: {complaint[0]}", file=sys.stderr)
-        return None
-    result: Result = json.loads(done.stdout.strip().splitlines()[-1])
-    return result
-
-
-def time_mixeff(case: Case, options: argparse.Namespace) -> Result | None:
-    """mixeff with its own choice of threads."""
-    limits = [str(options.repeats), str(options.budget)]
-    command = [sys.executable, str(HERE / "fit_mixeff.py"), case.dataset, case.formula, *limits]
-    return run_child(command, environment())
-
-
-def time_lme4(case: Case, csv: Path, factors: str, options: argparse.Namespace) -> Result | None:
-    """lme4 with one and with two BLAS threads, the faster of the two."""
-    limits = [str(options.repeats), str(options.budget)]
-    script = str(HERE / "fit_lme4.R")
-    command = ["Rscript", "--vanilla", script, str(csv), factors, case.formula, *limits]
-    best: Result | None = None
-    for threads in (1, 2):
-        result = run_child([*command, "plain"], environment(threads))
-        if result is None:
-            return None
-        result["threads"] = threads
-        if best is None or median(result["seconds"]) < median(best["seconds"]):
-            best = result
-    if best is not None:
-        checked = run_child([*command, "checked"], environment(best["threads"]))
-        best["seconds_checked"] = checked["seconds"] if checked else []
-    return best
-
-
-def time_statsmodels(case: Case, options: argparse.Namespace) -> Result | None:
-    """statsmodels, where it can fit the same model."""
-    if case.statsmodels is None:
-        return None
-    limits = [str(options.repeats), str(options.budget)]
-    script = str(HERE / "fit_statsmodels.py")
-    return run_child(
-        [sys.executable, script, case.dataset, *case.statsmodels, *limits], environment()
-    )
-
-
-def export(case: Case, folder: Path) -> tuple[Path, str]:
-    """The data as CSV for R, and the names of its factor columns."""
-    import mixeff as mx
-
-    frame = mx.load_dataset(case.dataset)
-    path = folder / f"{case.dataset}.csv"
-    frame.to_csv(path, index=False)
-    return path, ",".join(c for c in frame if str(frame[c].dtype) == "category")
-
-
-def has_lme4() -> bool:
-    """Whether Rscript and lme4 are there."""
-    if shutil.which("Rscript") is None:
-        return False
-    command = ["Rscript", "--vanilla", "-e", "library(lme4)"]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
-
-
-def time_case(case: Case, folder: Path, lme4: bool, options: argparse.Namespace) -> Result:
-    """One row of the table."""
-    print(f"{case.name} ...", file=sys.stderr)
-    row: Result = {"case": case.name, "formula": case.formula}
-    row["mixeff"] = time_mixeff(case, options)
-    if lme4:
-        row["lme4"] = time_lme4(case, *export(case, folder), options)
-    if options.statsmodels:
-        row["statsmodels"] = time_statsmodels(case, options)
+def time_case(case: Case, folder: Path, options: argparse.Namespace) -> Row:
+    """One row: the numbers are written once, and every program reads them."""
+    frame = frame_of(case, options.quick)
+    responses = responses_of(case, frame, options.quick)
+    write_frame(frame, folder, responses)
+    spec: Row = {"folder": str(folder), "formula": case.formula, "kind": case.kind}
+    spec |= {"limits": [options.repeats, options.budget], "once": options.r_once}
+    row: Row = {"case": case.name, "title": case.title, "formula": case.formula}
+    row |= {"kind": case.kind, "asked": case.asked, "beats_peer": case.beats_peer}
+    row["load_average"] = os.getloadavg()
+    row["mixeff"] = children.mixeff(spec, options.timeout)
+    spec["theta"] = next((r["theta"] for r in row["mixeff"] if "theta" in r), None)
+    if options.lme4 and (case.kind != "evaluation" or spec["theta"]):
+        limits = [5, options.budget] if case.kind == "evaluation" else spec["limits"]
+        r_spec = spec | {"limits": limits, "replicates": 20 if options.quick else 100}
+        row["lme4"] = children.lme4(r_spec, options.timeout, options.r_blas)
+    row["peers"] = {}
+    wanted = (*case.peers, "statsmodels") if case.statsmodels else case.peers
+    for name in (p for p in wanted if p in options.peers):
+        peer_spec = spec | {"peer": name, "statsmodels": case.statsmodels}
+        row["peers"][name] = children.peer(options.peer_python, peer_spec, options.peer_timeout)
+    for file in folder.iterdir():
+        file.unlink()
     return row
 
 
-HEADER = (
-    "case", "n", "mixeff s", "lme4 s", "ratio", "lme4 s, checked", "BLAS threads",
-    "mixeff log L", "lme4 log L", "difference",
-)  # fmt: skip
+def machine(rows: list[Row]) -> dict[str, str]:
+    """What the numbers were measured with."""
+    found = {"date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")}
+    found |= {"processor": _processor(), "cores": str(os.cpu_count())}
+    found |= {"system": platform.platform(), "Python": platform.python_version()}
+    for package in ("numpy", "scipy", "pandas"):
+        found[package] = __import__(package).__version__
+    for row in rows:
+        ours = next((r for r in row["mixeff"] if "version" in r), {})
+        theirs = next((r for r in row.get("lme4") or [] if "version" in r), {})
+        found |= {"mixeff": ours["version"]} if ours else {}
+        if theirs:
+            found |= {"lme4": theirs["version"], "R": theirs["R"], "BLAS of R": theirs["blas"]}
+        found |= {k: r["version"] for k, r in row["peers"].items() if "version" in r}
+    revision = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True
+    )
+    found["revision"] = revision.stdout.strip()
+    return found
 
 
-def cells(row: Result, statsmodels: bool) -> list[str]:
-    """One row as text; what was not measured is a dash."""
-    ours, theirs = row.get("mixeff"), row.get("lme4")
-    out = [row["case"], str(ours["nobs"]) if ours else "-", seconds(ours)]
-    out.append(seconds(theirs))
-    both = ours is not None and theirs is not None
-    ratio = median(theirs["seconds"]) / median(ours["seconds"]) if both else 0.0
-    out.append(f"1/{ratio:.1f}" if both else "-")
-    out.append(seconds(theirs, "seconds_checked"))
-    out.append(str(theirs["threads"]) if theirs else "-")
-    out += [f"{r['loglik']:#.12g}" if r else "-" for r in (ours, theirs)]
-    out.append(f"{ours['loglik'] - theirs['loglik']:+.1e}" if both else "-")
-    if statsmodels:
-        other = row.get("statsmodels")
-        out += [seconds(other), f"{other['loglik']:#.12g}" if other else "-"]
-    return out
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor()
 
 
-def seconds(result: Result | None, key: str = "seconds") -> str:
-    """The median, to three digits."""
-    return f"{median(result[key]):.3g}" if result and result.get(key) else "-"
-
-
-def markdown(rows: list[list[str]]) -> str:
-    """A Markdown table with aligned columns."""
-    widths = [max(len(row[j]) for row in rows) for j in range(len(rows[0]))]
-    lines = [
-        "| " + " | ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)) + " |" for r in rows
+def busiest(rows: list[Row]) -> str:
+    """A sentence on what else ran: cores others kept busy during the measurements."""
+    loads = [
+        r["others_load"]
+        for row in rows
+        for r in [*row["mixeff"], *(row.get("lme4") or []), *row["peers"].values()]
+        if "others_load" in r
     ]
-    lines.insert(1, "|" + "|".join("-" * (w + 2) for w in widths) + "|")
-    return "\n".join(lines)
+    if not loads:
+        return "The load of other processes was not measured."
+    mean = sum(loads) / len(loads)
+    return (
+        f"Other processes kept {mean:.2f} of {os.cpu_count()} cores busy on average while "
+        f"a measurement ran, {max(loads):.2f} at most."
+    )
 
 
-def describe_machine(results: list[Result]) -> str:
-    """One line: machine and versions."""
-    found = [f"Python {platform.python_version()}", f"{os.cpu_count()} cores", platform.machine()]
-    for name in ("mixeff", "lme4", "statsmodels"):
-        version = next((r[name]["version"] for r in results if r.get(name)), None)
-        if version:
-            found.append(f"{name} {version}")
-    r_version = next((r["lme4"]["R"] for r in results if r.get("lme4")), None)
-    return ", ".join([*found, f"R {r_version}"] if r_version else found)
+def report(rows: list[Row], note: str) -> str:
+    """The Markdown page."""
+    about = ", ".join(f"{k} {v}" for k, v in machine(rows).items())
+    missed = [(d["title"], d["verdicts"]) for d in map(digest, rows) if d["verdicts"]]
+    lines = [times_table(rows), "", fits_table(rows), "", about + ".", busiest(rows)]
+    lines += [note] if note else []
+    for row in rows:
+        for name, result in row["peers"].items():
+            if "failed" in result:
+                lines.append(f"{name} on {row['case']}: {result['failed']}.")
+    lines += [f"Not met: {title}: {'; '.join(why)}." for title, why in missed]
+    return "\n".join(lines) + "\n"
 
 
 def parse_options() -> argparse.Namespace:
     """The command line."""
     names = [case.name for case in CASES]
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cases", nargs="+", choices=names, default=names, metavar="CASE")
-    parser.add_argument("--repeats", type=int, default=15, help="fits timed at most (default 15)")
-    parser.add_argument("--budget", type=float, default=10.0, help="seconds per case and program")
-    parser.add_argument("--no-lme4", action="store_true", help="do not run lme4")
-    parser.add_argument("--statsmodels", action="store_true", help="also run statsmodels")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all measurements there")
-    return parser.parse_args()
+    parser.add_argument("cases", nargs="*", metavar="CASE", help=", ".join(names))
+    parser.add_argument("--quick", action="store_true", help="small versions of simulated data")
+    parser.add_argument("--skip-r", action="store_true", help="do not run lme4")
+    parser.add_argument("--r-once", action="store_true", help="one lme4 fit per setting")
+    parser.add_argument("--r-blas", metavar="LIBRARY", help="BLAS put before R's own")
+    parser.add_argument("--skip-peers", action="store_true", help="no other Python packages")
+    parser.add_argument("--peer-python", default=sys.executable, help="interpreter with the peers")
+    parser.add_argument("--repeats", type=int, default=30, help="fits timed at most (default 30)")
+    parser.add_argument("--budget", type=float, default=10.0, help="seconds per measurement")
+    parser.add_argument("--timeout", type=float, default=900.0, help="seconds allowed to a child")
+    parser.add_argument("--peer-timeout", type=float, default=120.0, help="the same for peers")
+    parser.add_argument("--note", default="", help="a sentence to put below the table")
+    parser.add_argument("--out", type=Path, default=HERE / "results", help="folder of the results")
+    options = parser.parse_args()
+    unknown = set(options.cases) - set(names)
+    if unknown:
+        parser.error(f"no case named {', '.join(sorted(unknown))}; there are {', '.join(names)}")
+    options.cases = options.cases or names
+    options.lme4 = not options.skip_r and children.has_lme4()
+    if not options.lme4 and not options.skip_r:
+        print("No Rscript with lme4 and jsonlite found: mixeff alone.", file=sys.stderr)
+    found = [p for p in PEERS if children.installed(options.peer_python, p)]
+    options.peers = () if options.skip_peers else tuple(found)
+    return options
 
 
 def main() -> None:
-    """Run the cases in turn and print the table."""
+    """Run the cases in turn, print the table, write it beside all measurements."""
     options = parse_options()
-    lme4 = not options.no_lme4 and has_lme4()
-    if not lme4 and not options.no_lme4:
-        print("No Rscript with lme4 found: mixeff alone.", file=sys.stderr)
+    rows: list[Row] = []
+    stem = "quick" if options.quick else "latest"
+    options.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        results = [
-            time_case(case, Path(folder), lme4, options)
-            for case in CASES
-            if case.name in options.cases
-        ]
-    header = [*HEADER, "statsmodels s", "statsmodels log L"] if options.statsmodels else [*HEADER]
-    print(markdown([header, *(cells(row, options.statsmodels) for row in results)]))
-    print()
-    print(describe_machine(results))
-    if options.json:
-        options.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        for case in (c for c in CASES if c.name in options.cases):
+            print(f"{case.name} ...", file=sys.stderr, flush=True)
+            rows.append(time_case(case, Path(folder), options))
+            # Written after every case: a long run that is stopped leaves what it has.
+            record = {"machine": machine(rows), "rows": rows, "note": options.note}
+            text = json.dumps(record, indent=1) + "\n"
+            (options.out / f"{stem}.json").write_text(text, encoding="utf-8")
+            (options.out / f"{stem}.md").write_text(report(rows, options.note), encoding="utf-8")
+    print(report(rows, options.note))
 
 
 if __name__ == "__main__":

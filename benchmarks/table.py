@@ -1,0 +1,139 @@
+"""Measurements to a table: ratios, what was asked, and whether it is met."""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import Any
+
+Row = dict[str, Any]
+# A log-likelihood lower by no more than this is equal: both are rounded differently.
+EQUAL, EQUAL_RELATIVE = 1e-7, 1e-12
+# Megabytes: a smaller peak is free room of the allocators, in R's heap or in Python's.
+JUDGED_MEMORY = 4.0
+
+
+def better(results: list[Row] | None) -> Row | None:
+    """The faster of several measurements of one program."""
+    done = [r for r in results or [] if r.get("seconds")]
+    return min(done, key=lambda r: median(r["seconds"])) if done else None
+
+
+def digest(row: Row) -> Row:
+    """The numbers of one row of the table."""
+    ours, lme4 = better(row.get("mixeff")), better(row.get("lme4"))
+    peers = {k: r for k, r in (row.get("peers") or {}).items() if r.get("seconds")}
+    peer = min(peers, key=lambda k: median(peers[k]["seconds"])) if peers else None
+    out: Row = {"case": row["case"], "title": row["title"], "asked": row["asked"]}
+    out |= {"ours": _seconds(ours), "lme4": _seconds(lme4), "peer": peer}
+    out["peer_seconds"] = _seconds(peers[peer]) if peer else None
+    base = median(ours["first_fit"]) if ours and row["kind"] == "refit" else out["lme4"]
+    out["compared"] = base
+    out["ratio"] = out["ours"] / base if out["ours"] and base else None
+    out["threads"] = ours["threads"] if ours else None
+    out["blas_threads"] = lme4["threads"] if lme4 else None
+    out["evaluations"] = ours.get("evaluations") if ours else None
+    out["lme4_evaluations"] = lme4.get("evaluations") if lme4 else None
+    out["memory"], out["lme4_memory"] = _memory(row.get("mixeff")), _memory(row.get("lme4"))
+    out["loglik"] = ours["loglik"] if ours else None
+    out["lme4_loglik"] = lme4["loglik"] if lme4 else None
+    out["difference"] = _difference(ours, lme4)
+    out["peer_difference"] = _difference(ours, peers[peer]) if peer else None
+    out["lme4_failed"] = next((r["failed"] for r in row.get("lme4") or [] if "failed" in r), None)
+    out["verdicts"] = _verdicts(row, out)
+    return out
+
+
+def _seconds(result: Row | None) -> float | None:
+    return median(result["seconds"]) if result else None
+
+
+def _memory(results: list[Row] | None) -> float | None:
+    """The least peak of the settings tried, in megabytes."""
+    values = [r["memory"] for r in results or [] if r.get("memory") is not None]
+    return min(values) if values else None
+
+
+def _difference(ours: Row | None, other: Row | None) -> float | None:
+    """How much higher our log-likelihood is; of many replicates, where it is least so."""
+    if ours is None or other is None:
+        return None
+    if "logliks" in ours and "logliks" in other:
+        pairs = zip(ours["logliks"], other["logliks"], strict=False)
+        return min(float(a - b) for a, b in pairs)
+    return float(ours["loglik"] - other["loglik"])
+
+
+def _verdicts(row: Row, out: Row) -> list[str]:
+    """What is asked and not met; empty when everything is."""
+    missed: list[str] = []
+    if row["asked"] is not None and out["ratio"] is not None and out["ratio"] > row["asked"]:
+        missed.append(f"time {out['ratio'] / row['asked']:.2g} times what is asked")
+    slower = out["ours"] and out["peer_seconds"] and out["ours"] > out["peer_seconds"]
+    if row.get("beats_peer") and slower:
+        missed.append(f"{out['ours'] / out['peer_seconds']:.2g} times as long as {out['peer']}")
+    if out["memory"] is not None and out["lme4_memory"] is not None:
+        share = out["memory"] / out["lme4_memory"] if out["lme4_memory"] else float("inf")
+        if out["memory"] > JUDGED_MEMORY and share > 0.5:
+            missed.append(f"memory {share:.2g} of lme4's")
+    if out["difference"] is not None and out["loglik"] is not None:
+        if out["difference"] < -max(EQUAL, EQUAL_RELATIVE * abs(out["loglik"])):
+            missed.append("log-likelihood lower")
+    return missed
+
+
+def fraction(ratio: float | None) -> str:
+    """1/x below one, else x."""
+    if ratio is None:
+        return "-"
+    return f"1/{1 / ratio:.3g}" if ratio < 1 else f"{ratio:.3g}"
+
+
+def _number(value: float | None, digits: int = 3) -> str:
+    return "-" if value is None else f"{value:.{digits}g}"
+
+
+def times_table(rows: list[Row]) -> str:
+    """Times and ratios."""
+    header = [
+        "case", "mixeff s", "lme4 s", "ratio", "asked", "met",
+        "best Python peer", "peer s", "mixeff / peer",
+    ]  # fmt: skip
+    lines = [header]
+    for d in map(digest, rows):
+        against = d["ours"] / d["peer_seconds"] if d["ours"] and d["peer_seconds"] else None
+        met = "-" if d["ratio"] is None else "; ".join(d["verdicts"]) or "yes"
+        lines.append([
+            d["title"], _number(d["ours"]), _number(d["lme4"]) if d["lme4"] else d["lme4_failed"]
+            or "-", fraction(d["ratio"]), fraction(d["asked"]), met, d["peer"] or "-",
+            _number(d["peer_seconds"]), fraction(against),
+        ])  # fmt: skip
+    return markdown(lines)
+
+
+def fits_table(rows: list[Row]) -> str:
+    """Evaluations, memory and log-likelihoods."""
+    header = [
+        "case", "evaluations", "lme4's", "peak MB above the data", "lme4's", "log-likelihood",
+        "minus lme4's", "minus the peer's", "threads", "lme4's BLAS threads",
+    ]  # fmt: skip
+    lines = [header]
+    for d in map(digest, rows):
+        lines.append([
+            d["case"], _number(d["evaluations"]), _number(d["lme4_evaluations"], 4),
+            _number(d["memory"]), _number(d["lme4_memory"]),
+            "-" if d["loglik"] is None else f"{d['loglik']:#.12g}",
+            "-" if d["difference"] is None else f"{d['difference']:+.1e}",
+            "-" if d["peer_difference"] is None else f"{d['peer_difference']:+.1e}",
+            _number(d["threads"]), _number(d["blas_threads"]),
+        ])  # fmt: skip
+    return markdown(lines)
+
+
+def markdown(rows: list[list[str]]) -> str:
+    """A Markdown table with aligned columns."""
+    widths = [max(len(row[j]) for row in rows) for j in range(len(rows[0]))]
+    lines = [
+        "| " + " | ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)) + " |" for r in rows
+    ]
+    lines.insert(1, "|" + "|".join("-" * (w + 2) for w in widths) + "|")
+    return "\n".join(lines)
