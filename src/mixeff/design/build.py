@@ -12,6 +12,7 @@ from mixeff.design.coding import resolve_contrasts
 from mixeff.design.design import Design
 from mixeff.design.fixed import LinearPlan, about_their_means, linear_matrix, plan_linear
 from mixeff.design.inputs import Inputs, part_labels, read_inputs
+from mixeff.design.matrices import Matrices
 from mixeff.design.random import RandomState, build_random
 from mixeff.design.rank import independent_columns
 from mixeff.design.response import response_vector
@@ -86,11 +87,12 @@ def build_design(
     weight, shift = row_argument("weights", weights, frame), row_argument("offset", offset, frame)
     inputs = read_inputs(formula, frame, weight, shift, action)
     response = _response(formula, inputs)
-    n_rows = response.shape[0]
     chosen = resolve_contrasts(contrasts, inputs.values, part_labels(formula.fixed))
     plan = plan_linear(formula.fixed, inputs.values, chosen)
-    X, kept, dropped = _fixed(plan, inputs, n_rows)
-    random = build_random(formula.random, inputs.values, inputs.records, n_rows)
+    matrices = Matrices(inputs.values, response.shape[0])
+    X, kept, dropped = _fixed(plan, inputs, matrices)
+    random = build_random(formula.random, inputs.values, inputs.records, matrices)
+    in_use = {id(X), *(id(term.values) for term in random.terms)}
     notes = [_dropped_text(dropped)] if dropped else []
     names = plan.names
     return Design(
@@ -106,6 +108,7 @@ def build_design(
         n_omitted=inputs.n_omitted,
         state=_state(formula, inputs, plan, kept, random.states, weight, shift, action),
         notes=(*notes, *random.notes),
+        moments=tuple(m for m in matrices.made.values() if id(m.columns) in in_use),
     )
 
 
@@ -117,17 +120,20 @@ def _response(formula: ModelFormula, inputs: Inputs) -> Floats:
 
 
 def _fixed(
-    plan: LinearPlan, inputs: Inputs, n_rows: int
+    plan: LinearPlan, inputs: Inputs, matrices: Matrices
 ) -> tuple[Floats, tuple[int, ...], tuple[str, ...]]:
     """X of full column rank, the positions of its columns, the names of those dropped."""
-    X = linear_matrix(plan, inputs.values, n_rows)
+    moments = matrices.of(plan)
+    X = moments.columns
     constant = plan.intercept or any(
         all(kind == "indicator" for _, kind in term.codings) for term in plan.terms
     )
-    independent = independent_columns(X, intercept=plan.intercept, constant_in_span=constant)
+    independent = independent_columns(
+        X, intercept=plan.intercept, constant_in_span=constant, moments=moments
+    )
     centred = about_their_means(plan, inputs.values) if independent.size < X.shape[1] else None
     if centred is not None:  # x:a with x near 1e8 looks like a multiple of a, but is none
-        about = linear_matrix(plan, centred, n_rows)
+        about = linear_matrix(plan, centred, matrices.n_rows)
         independent = independent_columns(about, intercept=True, constant_in_span=True)
     kept = tuple(independent.tolist())
     if len(kept) == X.shape[1]:

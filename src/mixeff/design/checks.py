@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mixeff.design.fixed import LinearPlan
+from mixeff.design.moments import Moments
 from mixeff.design.rank import independent_columns
 from mixeff.design.values import Categorical, Numeric, Value
 from mixeff.design.variables import label_of
 from mixeff.errors import DesignError, DesignWarning
 from mixeff.formula.tree import RandomPart
 from mixeff.frames.notices import notify
-
-Floats = NDArray[np.float64]
 
 
 def check_group(
@@ -79,13 +77,16 @@ def check_variables(part: RandomPart, labels: Sequence[str], values: Mapping[str
             notify(f"{text}; its columns are kept as asked.", DesignWarning)
 
 
-def check_columns(part: RandomPart, plan: LinearPlan, matrix: Floats) -> None:
-    """Warn of columns left of the bar that are zero or combinations of the others."""
+def check_columns(part: RandomPart, plan: LinearPlan, moments: Moments) -> None:
+    """Warn of columns left of the bar that are zero or combinations of the others.
+
+    ``moments`` are those of the columns.
+    """
     names = plan.names
     if not plan.terms:
         return
-    zero = [name for name, column in zip(names, matrix.T, strict=True) if not column.any()]
-    if zero:
+    if moments.zero.any():
+        zero = [names[j] for j in np.flatnonzero(moments.zero).tolist()]
         notify(
             f"in {part.label} the columns {', '.join(zero)} are zero in all rows used; their "
             "variance cannot be estimated.",
@@ -94,7 +95,9 @@ def check_columns(part: RandomPart, plan: LinearPlan, matrix: Floats) -> None:
         return
     if len(names) == 1:
         return
-    kept = independent_columns(matrix, intercept=plan.intercept, constant_in_span=plan.intercept)
+    spans = plan.intercept
+    matrix = moments.columns
+    kept = independent_columns(matrix, intercept=spans, constant_in_span=spans, moments=moments)
     if kept.size < len(names):
         lost = [name for j, name in enumerate(names) if j not in kept]
         notify(

@@ -46,17 +46,17 @@ class Moments:
     @property
     def constant(self) -> NDArray[np.bool_]:
         """(k,) columns whose entries are all equal."""
-        return (self.kinds & _CONSTANT) != 0
+        return np.asarray((self.kinds & _CONSTANT) != 0)
 
     @property
     def indicator(self) -> NDArray[np.bool_]:
         """(k,) columns of zeros and ones."""
-        return (self.kinds & _INDICATOR) != 0
+        return np.asarray((self.kinds & _INDICATOR) != 0)
 
     @property
     def zero(self) -> NDArray[np.bool_]:
         """(k,) columns of zeros."""
-        return (self.kinds & _ZERO) != 0
+        return np.asarray((self.kinds & _ZERO) != 0)
 
     def about(self, shift: Floats) -> Floats:
         """(k, k) weighted sums of products about any point."""

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from mixeff.design.checks import check_columns, check_group, check_size, check_variables
 from mixeff.design.design import RandomTerm
-from mixeff.design.fixed import INTERCEPT, LinearPlan, linear_matrix, plan_linear
+from mixeff.design.fixed import INTERCEPT, LinearPlan, plan_linear
+from mixeff.design.matrices import Matrices
 from mixeff.design.values import Value
 from mixeff.design.variables import Variable, as_group, label_of
 from mixeff.formula.tree import LinearPart, RandomPart
@@ -56,7 +57,7 @@ def build_random(
     parts: Sequence[RandomPart],
     values: Mapping[str, Value],
     records: Mapping[str, Variable],
-    n_rows: int,
+    matrices: Matrices,
 ) -> RandomDesign:
     """Random terms of a model, ordered by decreasing number of levels (see ``lme4_order``).
 
@@ -64,7 +65,7 @@ def build_random(
     ----------
     parts : random parts of the formula
     values, records : values (complete rows, unused levels dropped) and training records by label
-    n_rows : int, n
+    matrices : Matrices over the same values
 
     Raises
     ------
@@ -72,6 +73,7 @@ def build_random(
         One level, as many levels as rows, as many random effects as rows, a factor grouped by
         itself.
     """
+    n_rows = matrices.n_rows
     built: list[tuple[RandomTerm, RandomState]] = []
     notes: list[str] = []
     groups: dict[tuple[str, ...], tuple[Codes, Levels]] = {}
@@ -84,13 +86,13 @@ def build_random(
         group_records = tuple(records[label] for label in labels)
         codes, levels = groups[labels]
         for plan, whole in _plans(part, values):
-            matrix = linear_matrix(plan, values, n_rows)
             check_size(part, plan.names, len(levels), n_rows)
-            check_columns(part, plan, matrix)
+            moments = matrices.of(plan)
+            check_columns(part, plan, moments)
             if part.independent and len(plan.names) > 1:
                 notes.append(_split_note(part, plan))
             for column in [None] if whole else range(len(plan.names)):
-                term = _term(part, levels, codes, plan, matrix, column)
+                term = _term(part, levels, codes, plan, moments.columns, column)
                 state = RandomState(part.group_label, group_records, levels, plan, column)
                 built.append((term, state))
     built = [built[i] for i in lme4_order([term.n_levels for term, _ in built])]
@@ -150,7 +152,8 @@ def _term(
         names = (names[column],)
         effect = "1" if names[0] == INTERCEPT else f"0 + {names[0]}"
         label = f"({effect} | {part.group_label})"
-        values = np.ascontiguousarray(matrix[:, column : column + 1])
+        if matrix.shape[1] > 1:
+            values = np.ascontiguousarray(matrix[:, column : column + 1])
     constant = plan.intercept and column in (None, 0)
     return RandomTerm(part.group_label, levels, codes, names, values, label, constant)
 

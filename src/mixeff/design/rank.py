@@ -17,6 +17,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import qr, solve_triangular
+from scipy.linalg.lapack import dpotrf
+
+from mixeff.design.moments import Moments
 
 Floats = NDArray[np.float64]
 
@@ -27,7 +30,9 @@ _NOISE = 8 * np.finfo(np.float64).eps  # rounding of an entry, relative to its s
 _BLOCK = 16_384
 
 
-def independent_columns(X: Floats, *, intercept: bool, constant_in_span: bool) -> NDArray[np.intp]:
+def independent_columns(
+    X: Floats, *, intercept: bool, constant_in_span: bool, moments: Moments | None = None
+) -> NDArray[np.intp]:
     """Positions of the columns to keep.
 
     Parameters
@@ -38,6 +43,7 @@ def independent_columns(X: Floats, *, intercept: bool, constant_in_span: bool) -
     constant_in_span : bool
         The constant is a linear combination of the columns (an intercept, or a factor with an
         indicator for every level).
+    moments : Moments of X without weights, if they are known
 
     Returns
     -------
@@ -54,8 +60,13 @@ def independent_columns(X: Floats, *, intercept: bool, constant_in_span: bool) -
     if p == 0 or (p == 1 and intercept):
         return np.arange(p)
     first = 1 if intercept else 0
-    means = X[:, first:].mean(axis=0) if constant_in_span else np.zeros(p - first)
-    gram = _gram(X, first, means)
+    if moments is None:
+        moments = Moments.of(np.ascontiguousarray(X))
+    if constant_in_span:
+        means, gram = moments.mean[first:], moments.centred[first:, first:]
+    else:
+        means = np.zeros(p - first)
+        gram = moments.about(np.zeros(p))[first:, first:]
     norms = np.sqrt(np.diagonal(gram))
     sizes = np.sqrt(norms**2 + X.shape[0] * means**2)
     alive = norms > _ROUNDING * sizes
@@ -74,27 +85,14 @@ def independent_columns(X: Floats, *, intercept: bool, constant_in_span: bool) -
     return np.array([0] * first + [first + j for j in kept], dtype=np.intp)
 
 
-def _gram(X: Floats, first: int, means: Floats) -> Floats:
-    """Gram matrix of the centred columns, a block of rows at a time."""
-    p = X.shape[1] - first
-    gram = np.zeros((p, p))
-    for start in range(0, X.shape[0], _BLOCK):
-        block = X[start : start + _BLOCK, first:] - means
-        gram += block.T @ block
-    return gram
-
-
 def _clearly_full_rank(gram: Floats, norms: Floats, tolerance: Floats) -> bool:
     """True if every Cholesky pivot of the normalized Gram matrix is far from zero."""
     if not norms.all():
         return False
     if norms.size == 1:
         return True
-    try:
-        L = np.linalg.cholesky(gram / np.outer(norms, norms))
-    except np.linalg.LinAlgError:
-        return False
-    return bool((np.diagonal(L) > np.maximum(_CLEAR, 2.0 * tolerance)).all())
+    L, info = dpotrf(gram / (norms[:, None] * norms), lower=1)
+    return info == 0 and bool((np.diagonal(L) > np.maximum(_CLEAR, 2.0 * tolerance)).all())
 
 
 def _triangle(X: Floats, first: int, means: Floats, scale: Floats) -> Floats:

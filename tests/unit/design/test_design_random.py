@@ -34,11 +34,13 @@ def design(formula: str, d: dict[str, Any] | None = None) -> Design:
     return build_design(parse_formula(formula), data() if d is None else d)
 
 
-def test_terms_are_ordered_by_number_of_levels_ties_as_written() -> None:
+def test_terms_are_ordered_by_number_of_levels_ties_in_reverse() -> None:
+    # R: names(lFormula(y ~ 1 + (1 | a) + (0 + x | a) + (1 | c) + (1 | b), d)$reTrms$cnms) is
+    # c b a a, the columns of the last two "x" and "(Intercept)".
     got = design("y ~ 1 + (1 | a) + (0 + x | a) + (1 | c) + (1 | b)")
     assert [t.group for t in got.random] == ["c", "b", "a", "a"]
-    assert [t.columns for t in got.random[2:]] == [("(Intercept)",), ("x",)]
-    assert [t.has_intercept for t in got.random] == [True, True, True, False]
+    assert [t.columns for t in got.random[2:]] == [("x",), ("(Intercept)",)]
+    assert [t.has_intercept for t in got.random] == [True, True, False, True]
     assert [s.group for s in got.state.random] == ["c", "b", "a", "a"]
 
 
