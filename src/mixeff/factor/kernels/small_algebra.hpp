@@ -26,7 +26,7 @@ inline void eigen_symmetric(double *A, int n, double *values, double *V) {
                 if (!(std::fabs(off) < HUGE_VAL)) return;
                 done = false;
                 const double tau = (A[q * n + q] - A[p * n + p]) / (2.0 * off);
-                const double t = std::copysign(1.0, tau) / (std::fabs(tau) + std::hypot(1.0, tau));
+                const double t = std::copysign(1.0, tau) / (std::fabs(tau) + std::sqrt(1.0 + tau * tau));
                 const double c = 1.0 / std::sqrt(1.0 + t * t), s = t * c;
                 A[p * n + p] -= t * off;
                 A[q * n + q] += t * off;
@@ -67,7 +67,7 @@ inline void left_singular(const double *M, int n, double *U, double *sizes, doub
                 if (!(std::fabs(off) < HUGE_VAL)) return;
                 done = false;
                 const double tau = (b - a) / (2.0 * off);
-                const double t = std::copysign(1.0, tau) / (std::fabs(tau) + std::hypot(1.0, tau));
+                const double t = std::copysign(1.0, tau) / (std::fabs(tau) + std::sqrt(1.0 + tau * tau));
                 const double c = 1.0 / std::sqrt(1.0 + t * t), s = t * c;
                 for (int j = 0; j < n; ++j) {
                     const double x = W[p * n + j], y = W[q * n + j];

@@ -77,8 +77,9 @@ public:
     double pwrss = 0.0;
 
 private:
-    template <int Q, bool Dense> double eliminate();
-    template <int Q, bool Dense> void differentiate();
+    template <int Q, int Rows> double eliminate();
+    template <int Q, int Rows, int K> void differentiate();
+    template <typename Body> void with_shape(Body body);
     double factor_tail();
     void solve_tail_modes();
     void invert_tail();
@@ -89,6 +90,7 @@ private:
     void times_Lambda_transposed(double *column) const;
     bool invert_if_sound(const double *Lambda, int q, double *inverse) const;
 
+    // T: inverses of the Cholesky factors of every level
     std::vector<double> B, A, T, R, C, E, N, Z, S, L, P, Qs, b, F, U, D, H, ZZ;
     std::vector<double> tail_u, tail_z;
     std::vector<int64_t> slot;  // of each block in H and ZZ

@@ -10,7 +10,7 @@ namespace mixeff {
 namespace {
 
 // newton.py
-constexpr double flat = 1e-10, polished = 1e-11, near = 1e-6, agree = 0.2;
+constexpr double flat = 1e-10, nothing = 1e-10, polished = 1e-11, near = 1e-6, agree = 0.2;
 constexpr double expand = 3.0, shrink = 0.25;
 constexpr int polishing = 5, memory = 3;
 // boundary.py
@@ -41,16 +41,19 @@ struct Steps {
     double s[memory][max_theta], y[memory][max_theta];
 };
 
-// The quadratic model at a point in the eigenbasis of its corrected Hessian.
+// The quadratic model at a point. Its eigenbasis is found only when a step needs it: where the
+// model is well conditioned and the radius large, a Cholesky factor gives the same step.
 struct Quadratic {
     int k;
-    double values[max_theta], vectors[square], slope[max_theta];
-    bool pinned[max_theta];
+    double B[square], gradient[max_theta], newton[max_theta];
+    double values[max_theta], vectors[square], slope[max_theta], least, decrease;
+    bool pinned[max_theta], decomposed;
 
     void at(const SmallPoint &point, int k_, const Steps &steps) {
         k = k_;
-        double B[square], Bs[max_theta];
+        double Bs[max_theta];
         std::copy(point.hessian, point.hessian + k * k, B);
+        std::copy(point.gradient, point.gradient + k, gradient);
         for (int m = 0; m < steps.count; ++m) {  // BFGS on top of the model
             const double *s = steps.s[m], *y = steps.y[m];
             for (int i = 0; i < k; ++i) Bs[i] = dot_(B + i * k, s, k);
@@ -63,41 +66,82 @@ struct Quadratic {
         for (int i = 0; i < k; ++i)
             for (int j = 0; j < i; ++j)
                 B[i * k + j] = B[j * k + i] = 0.5 * (B[i * k + j] + B[j * k + i]);
-        eigen_symmetric(B, k, values, vectors);
-        double top = 0.0;
+        least = nothing / (1.0 + dot_(point.theta, point.theta, k));
         for (int i = 0; i < k; ++i)
-            top = std::max(top, std::max(values[i], std::fabs(point.gradient[i])));
+            pinned[i] = gradient[i] == 0.0 && point.theta[i] == 0.0;
+        decomposed = !solve();
+        if (decomposed) decompose();
+    }
+
+    // The full step by Cholesky; false unless every eigenvalue is above the floor for sure.
+    bool solve() {
+        double L[square], top = 0.0, inverse_square = 0.0, x[max_theta];
         for (int i = 0; i < k; ++i) {
-            values[i] = std::max(values[i], std::max(flat * top, 1e-100));
-            pinned[i] = point.gradient[i] == 0.0 && point.theta[i] == 0.0;
+            top += std::fabs(B[i * k + i]);
+            for (int j = 0; j <= i; ++j) {
+                double s = B[i * k + j];
+                for (int m = 0; m < j; ++m) s -= L[i * k + m] * L[j * k + m];
+                if (i == j) {
+                    if (!(s > 0.0)) return false;
+                    L[i * k + i] = 1.0 / std::sqrt(s);
+                } else {
+                    L[i * k + j] = s * L[j * k + j];
+                }
+            }
+        }
+        for (int i = 0; i < k; ++i) top = std::max(top, std::fabs(gradient[i]));
+        for (int c = 0; c < k; ++c)  // |L^-1|^2, at least the largest eigenvalue of B^-1
+            for (int i = c; i < k; ++i) {
+                double s = i == c ? 1.0 : 0.0;
+                for (int m = c; m < i; ++m) s -= L[i * k + m] * x[m];
+                x[i] = s * L[i * k + i];
+                inverse_square += x[i] * x[i];
+            }
+        if (!(inverse_square * std::max(flat * top, least) < 0.1)) return false;
+        double square_ = 0.0;
+        for (int i = 0; i < k; ++i) {
+            double s = -gradient[i];
+            for (int m = 0; m < i; ++m) s -= L[i * k + m] * newton[m];
+            newton[i] = s * L[i * k + i];
+            square_ += newton[i] * newton[i];
+        }
+        for (int i = k - 1; i >= 0; --i) {
+            double s = newton[i];
+            for (int m = i + 1; m < k; ++m) s -= L[m * k + i] * newton[m];
+            newton[i] = s * L[i * k + i];
+        }
+        decrease = 0.5 * square_;
+        return true;
+    }
+
+    // Eigenvalues raised to the floor, and the full step from them.
+    void decompose() {
+        double work[square], top = 0.0, square_ = 0.0;
+        decomposed = true;
+        std::copy(B, B + k * k, work);
+        eigen_symmetric(work, k, values, vectors);
+        for (int i = 0; i < k; ++i)
+            top = std::max(top, std::max(values[i], std::fabs(gradient[i])));
+        for (int i = 0; i < k; ++i) {
+            values[i] = std::max(values[i], std::max(flat * top, least));
             slope[i] = 0.0;
-            for (int j = 0; j < k; ++j) slope[i] += vectors[j * k + i] * point.gradient[j];
+            for (int j = 0; j < k; ++j) slope[i] += vectors[j * k + i] * gradient[j];
+            square_ += slope[i] * (slope[i] / values[i]);
+        }
+        decrease = 0.5 * square_;
+        for (int j = 0; j < k; ++j) {
+            newton[j] = 0.0;
+            for (int i = 0; i < k; ++i) newton[j] -= vectors[j * k + i] * slope[i] / values[i];
         }
     }
 
-    double decrease() const {
-        double s = 0.0;
-        for (int i = 0; i < k; ++i) s += slope[i] * (slope[i] / values[i]);
-        return 0.5 * s;
-    }
-
-    double gain(const double *step) const {
-        double s = 0.0;
-        for (int i = 0; i < k; ++i) s += step[i] * (slope[i] + 0.5 * values[i] * step[i]);
-        return -s;
-    }
-
-    void move(const double *theta, const double *step, double *to) const {
-        for (int i = 0; i < k; ++i)
-            to[i] = theta[i] + (pinned[i] ? 0.0 : dot_(vectors + i * k, step, k));
-    }
-
-    // Minimizer of the model within the radius (More and Sorensen 1983).
-    void step(double radius, double *s) const {
-        for (int i = 0; i < k; ++i) s[i] = -slope[i] / values[i];
-        double size = length(s, k);
-        if (size <= radius) return;
-        double shift = 0.0;
+    // Minimizer of the model within the radius (More and Sorensen 1983); returns what it gains.
+    double step(double radius, double *to, double &size) {
+        std::copy(newton, newton + k, to);
+        size = length(to, k);
+        if (size <= radius) return decrease;
+        if (!decomposed) decompose();
+        double s[max_theta], shift = 0.0;
         for (int turn = 0; turn < 50; ++turn) {
             double drop = 0.0;
             for (int i = 0; i < k; ++i) s[i] = -slope[i] / (values[i] + shift);
@@ -107,7 +151,18 @@ struct Quadratic {
             shift += size * size / drop * (size / radius - 1.0);
         }
         const double f = std::min(1.0, radius / size);
-        for (int i = 0; i < k; ++i) s[i] *= f;
+        double gain = 0.0;
+        for (int i = 0; i < k; ++i) {
+            s[i] *= f;
+            gain -= s[i] * (slope[i] + 0.5 * values[i] * s[i]);
+        }
+        for (int j = 0; j < k; ++j) to[j] = dot_(vectors + j * k, s, k);
+        size *= f;
+        return gain;
+    }
+
+    void move(const double *theta, const double *step, double *to) const {
+        for (int i = 0; i < k; ++i) to[i] = theta[i] + (pinned[i] ? 0.0 : step[i]);
     }
 };
 
@@ -319,13 +374,13 @@ public:
         quadratic.at(current, k, steps);
         double radius = std::max(1.0, length(current.theta, k));
         for (int turn = 0; turn < max_evaluations; ++turn) {
-            decrease = quadratic.decrease();
+            decrease = quadratic.decrease;
             if (decrease < resolution(current.value, tolerance)) {
                 polish(current, quadratic, steps, decrease);
                 return true;
             }
-            quadratic.step(radius, step);
-            const double size = length(step, k), predicted = quadratic.gain(step);
+            double size;
+            const double predicted = quadratic.step(radius, step, size);
             quadratic.move(current.theta, step, trial.theta);
             evaluate(trial);
             if (system.broken) return false;
@@ -349,18 +404,18 @@ public:
                 break;
             }
         }
-        decrease = quadratic.decrease();
+        decrease = quadratic.decrease;
         return false;
     }
 
     void polish(SmallPoint &current, Quadratic &quadratic, Steps &steps, double &decrease) {
         SmallPoint trial;
         Quadratic after;
-        double step[max_theta];
+        double step[max_theta], size;
         for (int turn = 0; turn < polishing; ++turn) {
             const double goal = std::max(options.tolerance, 1e-9 * std::fabs(current.value));
             if (decrease <= polished * goal) break;
-            quadratic.step(0.1 * (1.0 + length(current.theta, k)), step);
+            quadratic.step(0.1 * (1.0 + length(current.theta, k)), step, size);
             quadratic.move(current.theta, step, trial.theta);
             evaluate(trial);
             if (system.broken) return;
@@ -368,7 +423,7 @@ public:
             system.derive(trial);
             remember(steps, current, trial);
             after.at(trial, k, steps);
-            const double next = after.decrease();
+            const double next = after.decrease;
             if (!(next < decrease)) break;
             std::swap(current, trial);
             std::swap(quadratic, after);
@@ -618,6 +673,9 @@ public:
     double curvature(const SmallPoint &point) const {
         double scaled[square], values[max_theta], vectors[square];
         int free[max_theta], m = 0;
+        const double unit = 1.0 + dot_(point.theta, point.theta, k);
+        for (int i = 0; i < k; ++i)  // a parameter the criterion does not depend on
+            if (!(point.hessian[i * k + i] * unit > nothing) && point.theta[i] != 0.0) return 0.0;
         for (int i = 0; i < k; ++i)
             if (point.hessian[i * k + i] > 0) free[m++] = i;
         if (!m) return 0.0;

@@ -32,19 +32,36 @@ struct LogProduct {
     double value() const { return sum + std::log(product); }
 };
 
+// How the rows of a level lie in the tail: anywhere, or one after the other; their number may be
+// known at compile time (X and y of a model with one grouping factor).
+constexpr int scattered = -1, in_order = 0;
+
 // S[at[i], at[j]] -= C_i C_j' for j <= i
-template <int Q, bool Dense>
+template <int Q, int Rows>
 inline void subtract_outer(const double *C, const int32_t *at, int64_t rows, double *S,
                            int64_t width, int64_t size) {
     const int64_t q = Q ? Q : size;
     for (int64_t i = 0; i < rows; ++i) {
-        double *row = S + (Dense ? i : int64_t(at[i])) * width;
+        double *row = S + (Rows >= 0 ? i : int64_t(at[i])) * width;
         for (int64_t j = 0; j <= i; ++j) {
             double s = 0.0;
             for (int64_t k = 0; k < q; ++k) s += C[i * q + k] * C[j * q + k];
-            row[Dense ? j : int64_t(at[j])] -= s;
+            row[Rows >= 0 ? j : int64_t(at[j])] -= s;
         }
     }
+}
+
+// In place inverse of a lower triangular matrix.
+template <int Q>
+inline void invert_lower(double *T, int64_t size) {
+    const int64_t q = Q ? Q : size;
+    for (int64_t i = 0; i < q; ++i) T[i * q + i] = 1.0 / T[i * q + i];
+    for (int64_t i = 1; i < q; ++i)
+        for (int64_t j = 0; j < i; ++j) {
+            double s = 0.0;
+            for (int64_t k = j; k < i; ++k) s += T[i * q + k] * T[k * q + j];
+            T[i * q + j] = -T[i * q + i] * s;
+        }
 }
 
 }  // namespace
@@ -164,28 +181,39 @@ bool SmallSystem::invert_if_sound(const double *Lambda, int q, double *inverse) 
 }
 
 // Sum of the logarithms of the pivots, NaN when a level is not positive definite.
-template <int QQ, bool Dense>
+template <int QQ, int Rows>
 double SmallSystem::eliminate() {
     const int64_t q = QQ ? QQ : model.q, w = model.width;
-    double space[QQ ? QQ * QQ : max_theta * max_theta], Lambda[QQ ? QQ * QQ : max_theta * max_theta];
+    double GL[QQ ? QQ * QQ : max_theta * max_theta], Lambda[QQ ? QQ * QQ : max_theta * max_theta];
+    double local[Rows > 0 ? Rows * Rows : 1] = {0.0};  // what is subtracted from a short tail
     std::copy(Lambdas.data(), Lambdas.data() + q * q, Lambda);
     LogProduct pivots;
     for (int64_t l = 0; l < model.levels; ++l) {
         double *t = T.data() + l * q * q, *r = R.data() + l * q * q;
-        product<QQ>(model.G + l * q * q, Lambda, space, q);
+        const double *g = model.G + l * q * q;
+        for (int64_t i = 0; i < q; ++i)
+            for (int64_t j = 0; j < q; ++j) {
+                double s = 0.0;
+                for (int64_t k = j; k < q; ++k) s += g[i * q + k] * Lambda[k * q + j];
+                GL[i * q + j] = s;
+            }
         for (int64_t i = 0; i < q; ++i)
             for (int64_t j = 0; j <= i; ++j) {
                 double s = i == j ? 1.0 : 0.0;
-                for (int64_t k = i; k < q; ++k) s += Lambda[k * q + i] * space[k * q + j];
+                for (int64_t k = i; k < q; ++k) s += Lambda[k * q + i] * GL[k * q + j];
                 t[i * q + j] = s;
             }
         if (!cholesky<QQ>(t, q)) return std::nan("");
-        for (int64_t i = 0; i < q; ++i) {
-            pivots.times(t[i * q + i]);
-            for (int64_t j = 0; j < q; ++j) r[i * q + j] = Lambda[i * q + j];
-            solve_lower<QQ>(t, r + i * q, q);
-        }
-        const int64_t first = model.pointer[l], rows = model.pointer[l + 1] - first;
+        for (int64_t i = 0; i < q; ++i) pivots.times(t[i * q + i]);
+        invert_lower<QQ>(t, q);
+        for (int64_t i = 0; i < q; ++i)  // R = Lambda T^-T
+            for (int64_t j = 0; j < q; ++j) {
+                double s = 0.0;
+                for (int64_t k = 0; k <= std::min(i, j); ++k) s += Lambda[i * q + k] * t[j * q + k];
+                r[i * q + j] = s;
+            }
+        const int64_t first = model.pointer[l];
+        const int64_t rows = Rows > 0 ? Rows : model.pointer[l + 1] - first;
         const double *from = B.data() + first * q;
         double *c = C.data() + first * q;
         for (int64_t i = 0; i < rows; ++i)
@@ -194,8 +222,13 @@ double SmallSystem::eliminate() {
                 for (int64_t k = 0; k < q; ++k) s += from[i * q + k] * r[k * q + j];
                 c[i * q + j] = s;
             }
-        subtract_outer<QQ, Dense>(c, model.columns + first, rows, S.data(), w, q);
+        if (Rows > 0)
+            subtract_outer<QQ, in_order>(c, nullptr, Rows, local, Rows, q);
+        else
+            subtract_outer<QQ, Rows>(c, model.columns + first, rows, S.data(), w, q);
     }
+    for (int i = 0; i < Rows; ++i)
+        for (int j = 0; j <= i; ++j) S[size_t(i * w + j)] += local[i * Rows + j];
     return 2.0 * pivots.value();
 }
 
@@ -259,19 +292,34 @@ double SmallSystem::factor_tail() {
     return 2.0 * (of_random.value() + (model.reml ? of_fixed.value() : 0.0));
 }
 
+// Calls body with the columns per level and the rows of a level as constants where that pays.
+template <typename Body>
+void SmallSystem::with_shape(Body body) {
+    with_size(model.q, [&](auto q) {
+        constexpr int Q = decltype(q)::value;
+        if (model.random) return body(q, Fixed<scattered>{});
+        if constexpr (Q == 1 || Q == 2) switch (model.width) {
+            case 1: return body(q, Fixed<1>{});
+            case 2: return body(q, Fixed<2>{});
+            case 3: return body(q, Fixed<3>{});
+            case 4: return body(q, Fixed<4>{});
+            case 5: return body(q, Fixed<5>{});
+            case 6: return body(q, Fixed<6>{});
+        }
+        body(q, Fixed<in_order>{});
+    });
+}
+
 void SmallSystem::evaluate(SmallPoint &point) {
     std::copy(point.theta, point.theta + model.k, at);
     derived = point.derived = false;
     point.value = infinite;
     block_factors(point.theta);
     std::copy(A.begin(), A.end(), S.begin());
-    double logdet;
-    const bool dense = model.random == 0;
-    auto run = [&](auto size) {
-        constexpr int Q = decltype(size)::value;
-        return dense ? eliminate<Q, true>() : eliminate<Q, false>();
-    };
-    logdet = with_size(model.q, run);
+    double logdet = 0.0;
+    with_shape([&](auto q, auto rows) {
+        logdet = eliminate<decltype(q)::value, decltype(rows)::value>();
+    });
     if (!std::isfinite(logdet)) return;
     logdet += factor_tail();
     if (!std::isfinite(logdet) || std::isnan(pwrss)) return;
@@ -355,7 +403,7 @@ void SmallSystem::invert_tail() {
 }
 
 // E, N, Z of every level, and what they add to H, zz', F and the information.
-template <int QQ, bool Dense>
+template <int QQ, int Rows, int K>
 void SmallSystem::differentiate() {
     const int64_t q = QQ ? QQ : model.q, w = model.width;
     constexpr int room = QQ ? QQ * QQ : max_theta * max_theta;
@@ -364,26 +412,28 @@ void SmallSystem::differentiate() {
     std::copy(inverses.data(), inverses.data() + q * q, inverse);
     std::fill(h, h + q * q, 0.0);
     std::fill(zz, zz + q * q, 0.0);
-    int rows_of[max_theta], columns_of[max_theta], index[max_theta], k0 = 0;
+    int rows_of[max_theta], columns_of[max_theta], index[max_theta], found = 0;
     for (int j = 0; j < model.k; ++j)
         if (model.terms[size_t(parameters[size_t(j)].term)].block == 0) {
-            rows_of[k0] = parameters[size_t(j)].row;
-            columns_of[k0] = parameters[size_t(j)].column;
-            index[k0++] = j;
+            rows_of[found] = parameters[size_t(j)].row;
+            columns_of[found] = parameters[size_t(j)].column;
+            index[found++] = j;
         }
-    double c[(QQ ? QQ : max_theta) * max_theta], Nc[(QQ ? QQ : max_theta) * max_theta];
-    double sums[max_theta * max_theta];
+    const int k0 = K ? K : found;
+    double c[(QQ ? QQ : max_theta) * max_theta], Nc[QQ ? QQ : max_theta];
+    double sums[K ? K * K : max_theta * max_theta];
+    double local[Rows > 0 && K ? Rows * K : 1] = {0.0};  // F of a short tail
     std::fill(sums, sums + k0 * k0, 0.0);
     const int64_t drop = 1 + (model.reml ? 0 : model.fixed);
     for (int64_t l = 0; l < model.levels; ++l) {
-        const int64_t first = model.pointer[l], rows = model.pointer[l + 1] - first;
+        const int64_t first = model.pointer[l];
+        const int64_t rows = Rows > 0 ? Rows : model.pointer[l + 1] - first;
         const int32_t *col = model.columns + first;
         const double *from = B.data() + first * q, *own = C.data() + first * q;
         double *e = E.data() + first * q, *n = N.data() + l * q * q, *z = Z.data() + l * q;
         product<QQ>(model.G + l * q * q, R.data() + l * q * q, GR, q);
         if (sound[0]) {
-            std::copy(inverse, inverse + q * q, X);
-            for (int64_t j = 0; j < q; ++j) solve_lower<QQ>(T.data() + l * q * q, X + j, q, q);
+            product<QQ>(T.data() + l * q * q, inverse, X, q);
             product<QQ>(GR, X, n, q);
             for (int64_t i = 0; i < rows; ++i)
                 for (int64_t j = 0; j < q; ++j) {
@@ -403,16 +453,16 @@ void SmallSystem::differentiate() {
         }
         for (int64_t j = 0; j < q; ++j) z[j] = 0.0;
         for (int64_t i = 0; i < rows; ++i) {
-            const double f = b[size_t(Dense ? i : int64_t(col[i]))];
+            const double f = b[size_t(Rows >= 0 ? i : int64_t(col[i]))];
             for (int64_t j = 0; j < q; ++j) z[j] -= f * e[i * q + j];
         }
         for (int64_t i = 0; i < q * q; ++i) h[i] += n[i];
         const int64_t counted = rows - drop;
         for (int64_t i = 0; i < counted; ++i) {
-            const double *row = Qs.data() + (Dense ? i : int64_t(col[i])) * w;
+            const double *row = Qs.data() + (Rows >= 0 ? i : int64_t(col[i])) * w;
             double qe[QQ ? QQ : max_theta] = {0.0};
             for (int64_t m = 0; m < counted; ++m) {
-                const double f = row[Dense ? m : int64_t(col[m])];
+                const double f = row[Rows >= 0 ? m : int64_t(col[m])];
                 for (int64_t j = 0; j < q; ++j) qe[j] += f * e[m * q + j];
             }
             for (int64_t a = 0; a < q; ++a)
@@ -432,26 +482,31 @@ void SmallSystem::differentiate() {
             to[rows_of[j]] += u[columns_of[j]];
         }
         for (int j = 0; j < k0; ++j) {
-            double *to = Nc + j * q;
             for (int64_t i = 0; i < q; ++i) {
-                to[i] = 0.0;
-                for (int64_t k = 0; k < q; ++k) to[i] += n[i * q + k] * c[j * q + k];
+                Nc[i] = 0.0;
+                for (int64_t k = 0; k < q; ++k) Nc[i] += n[i * q + k] * c[j * q + k];
             }
             for (int i = 0; i <= j; ++i) {
                 double s = 0.0;
-                for (int64_t k = 0; k < q; ++k) s += c[i * q + k] * to[k];
+                for (int64_t k = 0; k < q; ++k) s += c[i * q + k] * Nc[k];
                 sums[j * k0 + i] += s;
             }
         }
         for (int64_t i = 0; i < rows - 1; ++i) {
-            double *to = F.data() + (Dense ? i : int64_t(col[i])) * model.k;
+            double *to = F.data() + (Rows >= 0 ? i : int64_t(col[i])) * model.k;
             for (int j = 0; j < k0; ++j) {
                 double s = 0.0;
                 for (int64_t k = 0; k < q; ++k) s += e[i * q + k] * c[j * q + k];
-                to[index[j]] += s;
+                if (Rows > 0 && K)
+                    local[i * k0 + j] += s;
+                else
+                    to[index[j]] += s;
             }
         }
     }
+    if (Rows > 0 && K)
+        for (int i = 0; i < Rows - 1; ++i)
+            for (int j = 0; j < k0; ++j) F[size_t(i * model.k + index[j])] = local[i * k0 + j];
     std::copy(h, h + q * q, H.data());
     std::copy(zz, zz + q * q, ZZ.data());
     for (int j = 0; j < k0; ++j)
@@ -645,14 +700,16 @@ void SmallSystem::derive(SmallPoint &point) {
                                    inverses.data() + slot[i]);
     std::fill(information, information + model.k * model.k, 0.0);
     std::fill(F.begin(), F.begin() + model.width * model.k, 0.0);
-    auto run = [&](auto size) {
-        constexpr int Q = decltype(size)::value;
-        if (model.random == 0)
-            differentiate<Q, true>();
+    int64_t of_first = 0;  // parameters of the eliminated factor
+    for (const SmallTerm &t : model.terms)
+        if (t.block == 0) of_first += t.size * (t.size + 1) / 2;
+    with_shape([&](auto q, auto rows) {
+        constexpr int Q = decltype(q)::value, K = Q * (Q + 1) / 2;
+        if (of_first == K)
+            differentiate<Q, decltype(rows)::value, K>();
         else
-            differentiate<Q, false>();
-    };
-    with_size(model.q, run);
+            differentiate<Q, decltype(rows)::value, 0>();
+    });
     tail_derivatives();
     add_directions();
     collect(point);
@@ -728,17 +785,16 @@ void SmallSystem::solution(SmallPoint &point, double *beta, double *covariance, 
             covariance[i * p + j] = covariance[j * p + i] = s;
         }
     std::copy(b.data(), b.data() + first, tail_modes);
-    // b_l = Lambda T^-T (C_y - sum C b)
-    const double *Lambda = Lambdas.data();
+    // b_l = R (C_y - sum C b)
     for (int64_t l = 0; l < model.levels; ++l) {
         double u[max_theta] = {0.0};
         for (int64_t row = model.pointer[l]; row < model.pointer[l + 1]; ++row)
             for (int64_t j = 0; j < q; ++j)
                 u[j] -= C[size_t(row * q + j)] * b[size_t(model.columns[row])];
-        solve_upper<0>(T.data() + l * q * q, u, q);
+        const double *r = R.data() + l * q * q;
         for (int64_t i = 0; i < q; ++i) {
             modes[l * q + i] = 0.0;
-            for (int64_t j = 0; j <= i; ++j) modes[l * q + i] += Lambda[i * q + j] * u[j];
+            for (int64_t j = 0; j < q; ++j) modes[l * q + i] += r[i * q + j] * u[j];
         }
     }
 }
