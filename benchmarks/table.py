@@ -75,9 +75,9 @@ def _verdicts(row: Row, out: Row) -> list[str]:
         share = out["memory"] / out["lme4_memory"] if out["lme4_memory"] else float("inf")
         if out["memory"] > JUDGED_MEMORY and share > 0.5:
             missed.append(f"memory {share:.2g} of lme4's")
-    if out["difference"] is not None and out["loglik"] is not None:
-        if out["difference"] < -max(EQUAL, EQUAL_RELATIVE * abs(out["loglik"])):
-            missed.append("log-likelihood lower")
+    rounding = max(EQUAL, EQUAL_RELATIVE * abs(out["loglik"] or 0.0))
+    if out["difference"] is not None and out["difference"] < -rounding:
+        missed.append("log-likelihood lower")
     return missed
 
 
@@ -116,21 +116,23 @@ def fits_table(rows: list[Row]) -> str:
         "case", "evaluations", "lme4's", "peak MB above the data", "lme4's", "log-likelihood",
         "minus lme4's", "minus the peer's", "threads", "lme4's BLAS threads",
     ]  # fmt: skip
-    lines = [header]
-    for d in map(digest, rows):
-        lines.append([
-            d["case"], _number(d["evaluations"]), _number(d["lme4_evaluations"], 4),
-            _number(d["memory"]), _number(d["lme4_memory"]),
-            "-" if d["loglik"] is None else f"{d['loglik']:#.12g}",
-            "-" if d["difference"] is None else f"{d['difference']:+.1e}",
-            "-" if d["peer_difference"] is None else f"{d['peer_difference']:+.1e}",
-            _number(d["threads"]), _number(d["blas_threads"]),
-        ])  # fmt: skip
-    return markdown(lines)
+    return markdown([header, *(_fit_cells(digest(row)) for row in rows)])
+
+
+def _fit_cells(d: Row) -> list[str]:
+    return [
+        d["case"], _number(d["evaluations"]), _number(d["lme4_evaluations"], 4),
+        _number(d["memory"]), _number(d["lme4_memory"]),
+        "-" if d["loglik"] is None else f"{d['loglik']:#.12g}",
+        "-" if d["difference"] is None else f"{d['difference']:+.1e}",
+        "-" if d["peer_difference"] is None else f"{d['peer_difference']:+.1e}",
+        _number(d["threads"]), _number(d["blas_threads"]),
+    ]  # fmt: skip
 
 
 def markdown(rows: list[list[str]]) -> str:
     """A Markdown table with aligned columns."""
+    rows = [[cell.replace("|", "\\|") for cell in row] for row in rows]
     widths = [max(len(row[j]) for row in rows) for j in range(len(rows[0]))]
     lines = [
         "| " + " | ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)) + " |" for r in rows
