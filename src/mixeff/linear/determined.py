@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from mixeff.design.design import Design
 from mixeff.errors import DesignError
 from mixeff.linear.criterion import LinearEvaluation
@@ -26,7 +28,7 @@ def check_determined(design: Design, evaluation: LinearEvaluation) -> None:
     partition = evaluation.criterion.partition
     structures = partition.structures
     for term, structure, part in zip(
-        design.random, structures, partition.split(1.0 * flat), strict=True
+        design.random, structures, partition.split(flat.astype(np.float64)), strict=True
     ):
         rows, _ = structure.entries
         if part.any():

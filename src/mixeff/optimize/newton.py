@@ -205,7 +205,8 @@ def undetermined(evaluation: Evaluation) -> NDArray[np.bool_]:
     """(k,) parameters, not zero themselves, of which the criterion does not depend at all."""
     theta = evaluation.theta
     curved = np.diagonal(evaluation.hessian) * (1.0 + float(theta @ theta)) > _NOTHING
-    return ~curved & (theta != 0)
+    flat: NDArray[np.bool_] = ~curved & (theta != 0)
+    return flat
 
 
 def predicted_decrease(evaluation: Evaluation) -> float:
