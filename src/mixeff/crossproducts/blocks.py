@@ -6,6 +6,7 @@ sets of rows give two of these; their sum belongs to all rows together.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -158,6 +159,23 @@ class CrossProducts:
         """The products of two factors with ``row`` as the row factor."""
         found = self.pairs.get((row, column))
         return self.pairs[column, row].transpose() if found is None else found
+
+    def with_response(self, fixed: Floats, groups: Sequence[Floats]) -> CrossProducts:
+        """The same columns with another response; the pairs of factors are shared.
+
+        Parameters
+        ----------
+        fixed : (p + 1,) array, [X y]' W y
+        groups : sequence of (J, q) arrays, Z_l' W y of every grouping factor
+        """
+        new = self.fixed.copy()
+        new[-1] = new[:, -1] = fixed
+        changed = []
+        for old, products in zip(self.groups, groups, strict=True):
+            dense = old.dense.copy()
+            dense[:, -1] = products
+            changed.append(GroupProducts(old.gram, dense))
+        return CrossProducts(self.n, new, tuple(changed), self.pairs)
 
     def __add__(self, other: CrossProducts) -> CrossProducts:
         shape = [(g.n_levels, g.n_columns) for g in self.groups]

@@ -64,6 +64,7 @@ class BlockedSystem:
     ----------
     n, p : int
     n_levels, n_columns : tuple of int, per grouping factor in the caller's order
+    products : CrossProducts, as given
 
     Notes
     -----
@@ -71,6 +72,7 @@ class BlockedSystem:
     """
 
     def __init__(self, products: CrossProducts, *, threads: int = 1) -> None:
+        self.products = products
         self.n = products.n
         self.p = products.p
         self.n_levels = tuple(g.n_levels for g in products.groups)

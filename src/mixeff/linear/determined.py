@@ -7,10 +7,11 @@ import numpy as np
 from mixeff.design.design import Design
 from mixeff.errors import DesignError
 from mixeff.linear.criterion import LinearEvaluation
+from mixeff.linear.small import SmallEvaluation
 from mixeff.optimize.newton import undetermined
 
 
-def check_determined(design: Design, evaluation: LinearEvaluation) -> None:
+def check_determined(design: Design, evaluation: LinearEvaluation | SmallEvaluation) -> None:
     """Refuse a fit whose standard errors would depend on an arbitrary variance.
 
     If the columns of a random term lie in the span of X (``y ~ a * b + (1 | a:b)``), the REML

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from mixeff.linear.working import Prepared
     from mixeff.optimize.verdict import Verdict
 
 Floats = NDArray[np.float64]
@@ -34,6 +35,8 @@ class LinearEstimate:
     pwrss : float, penalized weighted residual sum of squares r^2
     modes : tuple of (J, q) arrays, conditional modes b per term of ``design.random``
     convergence : Verdict
+    prepared : Prepared or None
+        Cross-products and coordinates, from which a fit of another response starts.
     """
 
     reml: bool
@@ -46,3 +49,4 @@ class LinearEstimate:
     pwrss: float
     modes: tuple[Floats, ...]
     convergence: Verdict
+    prepared: Prepared | None = field(default=None, repr=False, compare=False)

@@ -15,8 +15,9 @@ from mixeff.errors import OptionError
 from mixeff.linear.criterion import LinearCriterion, LinearEvaluation
 from mixeff.linear.determined import check_determined
 from mixeff.linear.estimate import LinearEstimate
+from mixeff.linear.small import SmallEvaluation, find_optimum
 from mixeff.linear.working import WorkingModel, working_model
-from mixeff.optimize import Optimum, Verdict, solve
+from mixeff.optimize import Optimum, Verdict
 from mixeff.optimize.sentences import TermNames, verdict
 from mixeff.optimize.solve import judge
 
@@ -29,6 +30,7 @@ def fit_linear(
     reml: bool,
     control: Control,
     start: Sequence[float] | Floats | None = None,
+    like: LinearEstimate | None = None,
 ) -> LinearEstimate:
     """Maximize the profiled (restricted) likelihood.
 
@@ -40,6 +42,9 @@ def fit_linear(
     start : sequence of float, optional
         Theta in lme4's order and the caller's units; without it every random effect starts with
         the variance of the residual.
+    like : LinearEstimate, optional
+        A fit of the same X, random terms and weights to another response (or by the other
+        criterion): its cross-products are used again, and without ``start`` its theta is the first.
 
     Returns
     -------
@@ -53,13 +58,20 @@ def fit_linear(
         If the model leaves no residual variance, or the data say nothing about a variance.
     """
     began = time.perf_counter()
-    model = working_model(design, control.threads)
+    also: tuple[Floats, ...] = ()
+    if like is not None and like.prepared is not None:
+        model = like.prepared.with_response(design, control.threads)
+        if start is None and not like.convergence.singular:
+            # What fitted before is near; should it end on the boundary, the default start is due.
+            start, also = like.theta, (model.partition.start(),)
+    else:
+        model = working_model(design, control.threads)
     first = model.partition.start()
     if start is not None:
         first = model.coordinates.working_theta(model.partition, checked_theta(design, start))
     criterion = LinearCriterion(model.system, model.partition, reml)
-    optimum = solve(criterion, first, control)
-    assert isinstance(optimum.evaluation, LinearEvaluation)
+    optimum = find_optimum(criterion, first, control, also)
+    assert isinstance(optimum.evaluation, LinearEvaluation | SmallEvaluation)
     check_determined(design, optimum.evaluation)
     return _estimate(design, model, optimum, began)
 
@@ -120,7 +132,7 @@ def _estimate(
 ) -> LinearEstimate:
     """Everything in the caller's units at the optimum."""
     evaluation = optimum.evaluation
-    assert isinstance(evaluation, LinearEvaluation)
+    assert isinstance(evaluation, LinearEvaluation | SmallEvaluation)
     criterion, factor = evaluation.criterion, evaluation.factor
     coordinates, partition = model.coordinates, model.partition
     scale = coordinates.response.scale
@@ -137,6 +149,7 @@ def _estimate(
         pwrss=scale**2 * factor.pwrss,
         modes=coordinates.modes(partition.per_term(factor.modes())),
         convergence=_verdict(design, model, optimum, theta, time.perf_counter() - began),
+        prepared=model.prepared,
     )
 
 

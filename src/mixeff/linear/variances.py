@@ -32,8 +32,8 @@ def conditional_variances(
     tuple of (J, q, q) arrays
         One per term of ``design.random``, in the caller's units (sigma^2 included).
     """
-    model = working_model(design, threads)
+    model = estimate.prepared or working_model(design, threads).prepared
     theta = model.coordinates.working_theta(model.partition, estimate.theta)
-    factor = model.system.factorize(model.partition.block_factors(theta))
+    factor = model.system(threads).factorize(model.partition.block_factors(theta))
     relative = model.partition.per_term_square(factor.conditional_variances())
     return tuple(estimate.sigma**2 * C for C in model.coordinates.variances(relative))

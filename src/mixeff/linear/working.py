@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mixeff.covariance import Partition
-from mixeff.crossproducts.blocks import GroupBlock
+from mixeff.crossproducts.blocks import CrossProducts, GroupBlock
 from mixeff.crossproducts.in_memory import build_system
 from mixeff.design.design import Design, RandomTerm
-from mixeff.factor.system import System
-from mixeff.linear.coordinates import Coordinates, coordinates
+from mixeff.factor import kernels
+from mixeff.factor.cholesky import BlockedSystem
+from mixeff.linear.coordinates import Coordinates, coordinates, response
 from mixeff.linear.standardize import Basis
 
 Floats = NDArray[np.float64]
@@ -27,9 +28,87 @@ class WorkingModel:
     only new products with it, ``coordinates.response``, and can start from the old theta.
     """
 
-    system: System
+    system: BlockedSystem
     partition: Partition
     coordinates: Coordinates
+
+    @property
+    def prepared(self) -> Prepared:
+        """What outlives the fit."""
+        bare = replace(self.coordinates.response, values=np.empty(0))
+        return Prepared(
+            self.system.products, self.partition, replace(self.coordinates, response=bare)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Cross-products and coordinates kept with a fit: small, sparse, no rows.
+
+    A fit of another response to the same X, random terms and weights starts from here.
+    """
+
+    products: CrossProducts
+    partition: Partition
+    coordinates: Coordinates
+
+    def system(self, threads: int | None = None) -> BlockedSystem:
+        """Ready to be factored again."""
+        return BlockedSystem(
+            self.products, threads=usable_threads() if threads is None else threads
+        )
+
+    def with_response(self, design: Design, threads: int | None = None) -> WorkingModel:
+        """The working model of ``design``, which differs in the response (or the offset) only.
+
+        Raises
+        ------
+        DesignError
+            If the fixed effects leave no residual.
+        """
+        threads = usable_threads() if threads is None else threads
+        chosen = self.coordinates
+        new = response(design, chosen.fixed, threads=threads)
+        fixed, groups = response_products(design, chosen, new.values[:, None], threads)
+        pairs = zip(groups, self.products.groups, strict=True)
+        products = self.products.with_response(
+            fixed[0], [g[0].reshape(old.n_levels, old.n_columns) for g, old in pairs]
+        )
+        return WorkingModel(
+            BlockedSystem(products, threads=threads),
+            self.partition,
+            replace(chosen, response=new),
+        )
+
+
+def response_products(
+    design: Design, chosen: Coordinates, values: Floats, threads: int
+) -> tuple[Floats, list[Floats]]:
+    """[X y]'W y (m, p + 1) and Z_i'W y (m, J q) per grouping factor of m working responses (n, m)."""
+    groups = [t.group for t in design.random]
+    members = Partition.of_groups(groups, [t.n_columns for t in design.random]).members
+    weighted = values if design.weights is None else values * design.weights[:, None]
+    weighted = np.ascontiguousarray(weighted)
+    X, shift, scale = chosen.fixed.working(design.X)
+    everywhere = np.zeros(design.n, dtype=np.int32)
+    fixed = kernels.response_products(everywhere, 1, X, shift, scale, weighted, threads)
+    squares = np.einsum("ij,ij->j", values, weighted)
+    found = []
+    for terms in members:
+        block = _block([design.random[t] for t in terms], [chosen.random[t] for t in terms])
+        q = block.n_columns
+        found.append(
+            kernels.response_products(
+                np.ascontiguousarray(block.codes),
+                block.n_levels,
+                block.values,
+                np.zeros(q) if block.shift is None else block.shift,
+                np.ones(q) if block.scale is None else block.scale,
+                weighted,
+                threads,
+            )
+        )
+    return np.column_stack([fixed, squares]), found
 
 
 def working_model(design: Design, threads: int | None = None) -> WorkingModel:

@@ -70,7 +70,7 @@ def refit(fit: LinearMixedModel, y: ArrayLike) -> LinearMixedModel:
     response = new_response(fit, y)
     request = dataclasses.replace(fit.request, response=response)
     design = dataclasses.replace(fit.design, response=response)
-    return fit_design(request, design)
+    return fit_design(request, design, fit.estimate)
 
 
 def new_response(fit: LinearMixedModel, y: ArrayLike) -> Floats:
@@ -105,4 +105,4 @@ def refit_ml(fit: LinearMixedModel) -> LinearMixedModel:
     if not fit.is_reml:
         return fit
     request = dataclasses.replace(fit.request, reml=False, start=None)
-    return fit_design(request, fit.design)
+    return fit_design(request, fit.design, fit.estimate)

@@ -16,6 +16,7 @@ from mixeff.formula.tree import ModelFormula
 from mixeff.frames.columns import open_frame
 from mixeff.frames.notices import notify
 from mixeff.frames.other_frames import StreamFrame
+from mixeff.linear.estimate import LinearEstimate
 from mixeff.linear.fit import fit_linear
 from mixeff.model.fit import LinearMixedModel
 from mixeff.model.request import Request
@@ -91,9 +92,16 @@ def _own(design: Design) -> Design:
     )
 
 
-def fit_design(request: Request, design: Design) -> LinearMixedModel:
-    """Estimate, and warn if the optimality conditions do not hold at the end."""
-    estimate = fit_linear(design, reml=request.reml, control=request.control, start=request.start)
+def fit_design(
+    request: Request, design: Design, like: LinearEstimate | None = None
+) -> LinearMixedModel:
+    """Estimate, and warn if the optimality conditions do not hold at the end.
+
+    ``like`` is a fit of the same design to another response or by the other criterion.
+    """
+    estimate = fit_linear(
+        design, reml=request.reml, control=request.control, start=request.start, like=like
+    )
     verdict = estimate.convergence
     if not verdict.ok:
         notify(verdict.sentence, ConvergenceWarning)

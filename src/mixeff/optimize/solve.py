@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -82,8 +83,12 @@ class _Known:
         return self.met
 
 
-def solve(problem: Problem, start: Floats, control: Control) -> Optimum:
+def solve(
+    problem: Problem, start: Floats, control: Control, *, also: Sequence[Floats] = ()
+) -> Optimum:
     """Minimize: Newton, the boundary, the fallback if needed, extra starts if on the boundary.
+
+    ``also`` are starts tried before the extra ones: the default one for a fit that had a better.
 
     Raises
     ------
@@ -101,7 +106,7 @@ def solve(problem: Problem, start: Floats, control: Control) -> Optimum:
     best = _one_start(counted, first, control)
     values = [best.evaluation.value]
     if null_directions(best.evaluation, counted.partition):
-        for other in extra_starts(counted.partition, control.extra_starts):
+        for other in (*also, *extra_starts(counted.partition, control.extra_starts)):
             known = _Known(counted.partition, best.evaluation)
             run = _local(counted, counted.evaluate(other), control, "newton", known)
             values.append(best.evaluation.value if known.met else run.evaluation.value)

@@ -67,6 +67,7 @@ nb::tuple small_fit(Cube G, Longs pointer, Codes columns, Mat B, Mat A, Longs bl
 nb::tuple small_fits(Cube G, Longs pointer, Codes columns, Mat B, Mat A, Longs blocks, Longs terms,
                      int64_t n, bool reml, Mat By, Mat Ay, Vec start, Mat extra, double tolerance,
                      int max_evaluations, int threads);
-Array response_products(Codes codes, int64_t n_levels, Mat values, Mat responses, int threads);
+Array response_products(Codes codes, int64_t n_levels, Mat values, Vec shift, Vec scale,
+                        Mat responses, int threads);
 
 }  // namespace mixeff

@@ -150,17 +150,21 @@ nb::tuple small_fits(Cube G, Longs pointer, Codes columns, Mat B, Mat A, Longs b
                           nulls_out);
 }
 
-// Z_l'y for many responses: rows of `values` (n, q) times rows of `responses` (n, m), summed by
-// level -> (m, levels * q). Sums run over the rows in order, whatever the number of threads.
-Array response_products(Codes codes, int64_t n_levels, Mat values, Mat responses, int threads) {
+// Z_l'y for many responses: rows of the working columns (values - shift) / scale (n, q) times rows
+// of `responses` (n, m), summed by level -> (m, levels * q). Sums run over the rows in order,
+// whatever the number of threads.
+Array response_products(Codes codes, int64_t n_levels, Mat values, Vec shift, Vec scale,
+                        Mat responses, int threads) {
     const int64_t n = int64_t(values.shape(0)), q = int64_t(values.shape(1));
     const int64_t m = int64_t(responses.shape(1)), width = n_levels * q;
-    if (int64_t(responses.shape(0)) != n || int64_t(codes.shape(0)) != n)
+    if (int64_t(responses.shape(0)) != n || int64_t(codes.shape(0)) != n ||
+        int64_t(shift.shape(0)) != q || int64_t(scale.shape(0)) != q)
         throw std::invalid_argument("response_products: rows do not agree");
     double *out;
     auto result = owned<double>({size_t(m), size_t(width)}, out);
     const double *z = values.data(), *y = responses.data();
     const int32_t *code = codes.data();
+    const double *off = shift.data(), *unit = scale.data();
     nb::gil_scoped_release free;
     constexpr int64_t strip = 64;  // responses at a time: the sums of a small model stay in cache
     const int64_t strips = (m + strip - 1) / strip;
@@ -170,7 +174,8 @@ Array response_products(Codes codes, int64_t n_levels, Mat values, Mat responses
             double *to = out + first * width;
             for (int64_t r = 0; r < n; ++r) {
                 const double value = y[r * m + first];
-                for (int64_t a = 0; a < q; ++a) to[code[r] * q + a] += z[r * q + a] * value;
+                for (int64_t a = 0; a < q; ++a) 
+                    to[code[r] * q + a] += (z[r * q + a] - off[a]) / unit[a] * value;
             }
             return;
         }
@@ -178,7 +183,7 @@ Array response_products(Codes codes, int64_t n_levels, Mat values, Mat responses
         for (int64_t r = 0; r < n; ++r) {
             const double *from = y + r * m + first;
             for (int64_t a = 0; a < q; ++a) {
-                const double f = z[r * q + a];
+                const double f = (z[r * q + a] - off[a]) / unit[a];
                 double *to = sums.data() + (code[r] * q + a) * count;
                 for (int64_t i = 0; i < count; ++i) to[i] += f * from[i];
             }
