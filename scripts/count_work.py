@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from support.work import TABLE, measure_all  # noqa: E402
+from support import instructions, work  # noqa: E402
 
 
 def flat(table: dict[str, Any], path: str = "") -> dict[str, int]:
@@ -28,14 +29,20 @@ def flat(table: dict[str, Any], path: str = "") -> dict[str, int]:
 
 def main() -> None:
     """Count, compare, write."""
-    found = measure_all()
-    before = flat(json.loads(TABLE.read_text(encoding="utf-8"))) if TABLE.exists() else {}
+    if "--instructions" in sys.argv[1:]:
+        with tempfile.TemporaryDirectory() as folder:
+            counts = instructions.count_instructions(Path(folder))
+        found: dict[str, Any] = {"setting": instructions.setting(), "counts": counts}
+        table = instructions.TABLE
+    else:
+        found, table = work.measure_all(), work.TABLE
+    before = flat(json.loads(table.read_text(encoding="utf-8"))) if table.exists() else {}
     after = flat(found)
     for name in sorted({*before, *after}):
         if before.get(name) != after.get(name):
             print(f"{name}: {before.get(name, '-')} -> {after.get(name, '-')}")
     if "--write" in sys.argv[1:]:
-        TABLE.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        table.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
