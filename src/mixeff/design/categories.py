@@ -76,7 +76,7 @@ def _remember(call: Evaluated, value: Categorical) -> Result:
     """Levels of the training data first; the caller sees levels beyond them at the end."""
     if call.learnt is not None:
         return recode(present_only(value), call.learnt[0]), call.learnt
-    return value, (value.levels,)
+    return value, (tuple(value.levels),)
 
 
 def as_number(call: Evaluated) -> Result:
@@ -85,7 +85,7 @@ def as_number(call: Evaluated) -> Result:
     value = call.value()
     learnt: Learnt | None = None
     if isinstance(value, Categorical) and not value.text and not value.logical:
-        learnt = call.learnt if call.learnt is not None else (value.levels,)
+        learnt = call.learnt if call.learnt is not None else (tuple(value.levels),)
         value = recode(present_only(value), learnt[0])
         unseen = value.levels[len(learnt[0]) :]
         if unseen:

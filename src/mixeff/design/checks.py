@@ -13,13 +13,14 @@ from mixeff.design.values import Categorical, Numeric, Value
 from mixeff.design.variables import label_of
 from mixeff.errors import DesignError, DesignWarning
 from mixeff.formula.tree import RandomPart
+from mixeff.frames.labels import Levels
 from mixeff.frames.notices import notify
 
 
 def check_group(
     part: RandomPart,
     labels: Sequence[str],
-    levels: tuple[str, ...],
+    levels: Levels,
     values: Mapping[str, Value],
     n_rows: int,
 ) -> None:

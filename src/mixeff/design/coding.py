@@ -90,8 +90,8 @@ def _no_factor(key: str, factors: Sequence[str], used: Sequence[str]) -> str:
 
 def _make_contrast(label: str, wanted: Any, value: Categorical) -> Contrast:
     if isinstance(wanted, str):
-        return named_contrast(wanted, value.levels)
-    levels = value.levels
+        return named_contrast(wanted, tuple(value.levels))
+    levels = tuple(value.levels)
     suffixes: tuple[str, ...] | None = None
     if isinstance(wanted, Mapping):
         lacking = [level for level in levels if level not in wanted]
@@ -149,7 +149,7 @@ def default_contrast(label: str, value: Categorical) -> Contrast:
             f"the factor {label} has only one level ({level}) in the rows used, so it has no "
             "effect to estimate; leave it out of the model."
         )
-    return named_contrast("poly" if value.ordered else "treatment", value.levels)
+    return named_contrast("poly" if value.ordered else "treatment", tuple(value.levels))
 
 
 def codings(part: LinearPart, values: Mapping[str, Value]) -> list[tuple[tuple[str, Kind], ...]]:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from mixeff.frames.labels import Levels
+
 if TYPE_CHECKING:
     from mixeff.design.moments import Moments
     from mixeff.design.scoring import DesignState
@@ -24,7 +26,7 @@ class RandomTerm:
     ----------
     group : str
         Name of the grouping factor as lme4 writes it (``class``, ``cask:batch``).
-    levels : tuple of str
+    levels : tuple of str, or LazyLevels that behave as one
         Level labels present in the data used, in lme4's order, length J.
     codes : (n,) int32 array
         Level of each row, 0 .. J-1.
@@ -39,7 +41,7 @@ class RandomTerm:
     """
 
     group: str
-    levels: tuple[str, ...]
+    levels: Levels
     codes: Codes
     columns: tuple[str, ...]
     values: Floats

@@ -146,7 +146,7 @@ class _Evaluation:
         if value.logical:
             return value
         if self.known is None:
-            self.learning[place] = (value.levels, value.ordered, value.text)
+            self.learning[place] = (tuple(value.levels), value.ordered, value.text)
             return value
         if place not in self.known:
             return value

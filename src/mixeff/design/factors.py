@@ -137,7 +137,7 @@ def interaction(
 
 def present_levels(value: Categorical) -> tuple[str, ...]:
     """The levels that occur, in order."""
-    return drop_unused(value.codes, value.levels)[1]
+    return tuple(drop_unused(value.codes, value.levels)[1])
 
 
 def _level_names(

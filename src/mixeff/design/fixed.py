@@ -110,7 +110,7 @@ def _suffixes(value: Value, kind: Kind, contrast: Contrast | None) -> tuple[str,
     if isinstance(value, Numeric):
         return value.suffixes or ("",)
     if kind == "indicator":
-        return value.levels
+        return tuple(value.levels)
     assert contrast is not None
     return contrast.suffixes
 

@@ -16,11 +16,11 @@ from mixeff.design.matrices import Matrices
 from mixeff.design.values import Value
 from mixeff.design.variables import Variable, as_group, label_of
 from mixeff.formula.tree import LinearPart, RandomPart
+from mixeff.frames.labels import Levels
 from mixeff.frames.levels import interaction
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int32]
-Levels = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mixeff.frames.labels import Levels
 from mixeff.frames.levels import drop_unused
 
 Floats = NDArray[np.float64]
@@ -48,7 +49,7 @@ class Categorical:
     """
 
     codes: Codes
-    levels: tuple[str, ...]
+    levels: Levels
     ordered: bool = False
     logical: bool = False
     text: bool = False
@@ -80,7 +81,7 @@ def present_only(value: Categorical) -> Categorical:
     return Categorical(codes, levels, value.ordered, value.logical, value.text)
 
 
-def recode(value: Categorical, levels: tuple[str, ...]) -> Categorical:
+def recode(value: Categorical, levels: Levels) -> Categorical:
     """The same categories with ``levels`` first, in that order; others follow as they come."""
     if value.levels == levels:
         return value

@@ -15,6 +15,7 @@ from mixeff.formula.deparse import deparse
 from mixeff.formula.tree import Expression, Name
 from mixeff.formula.variables import variables_of
 from mixeff.frames.columns import Column, Frame
+from mixeff.frames.labels import Levels
 from mixeff.frames.levels import codes_of_numbers, drop_unused, match_levels
 from mixeff.frames.missing import Mask, infinite_error
 
@@ -44,7 +45,7 @@ class Variable:
     label: str
     expression: Expression
     state: TransformState
-    levels: tuple[str, ...] | None = None
+    levels: Levels | None = None
     ordered: bool = False
     logical: bool = False
     suffixes: tuple[str, ...] = ()
@@ -151,7 +152,7 @@ def as_variable(
     return record, value
 
 
-def as_group(value: Value, label: str) -> tuple[NDArray[np.int32], tuple[str, ...]]:
+def as_group(value: Value, label: str) -> tuple[NDArray[np.int32], Levels]:
     """Codes and labels of a grouping variable; numbers become levels in numeric order."""
     if isinstance(value, Categorical):
         return drop_unused(value.codes, value.levels)
@@ -197,7 +198,7 @@ def evaluate_again(variable: Variable, columns: Mapping[str, Column], n_rows: in
 
 def group_again(
     variable: Variable, columns: Mapping[str, Column], n_rows: int
-) -> tuple[NDArray[np.int32], tuple[str, ...]]:
+) -> tuple[NDArray[np.int32], Levels]:
     """Codes and labels of a grouping variable over new data, in levels of its own."""
     value = evaluate_again(variable, columns, n_rows)
     return as_group(_labelled_alike(variable, value), variable.label)
@@ -214,7 +215,7 @@ def _labelled_alike(variable: Variable, value: Value) -> Value:
 
 
 def _unseen_message(variable: Variable, unseen: tuple[str, ...]) -> str:
-    known = variable.levels or ()
+    known = tuple(variable.levels or ())
     noun = "a level" if len(unseen) == 1 else "levels"
     return (
         f"{variable.label} has {noun} in the new data that the model was not fitted with: "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import lru_cache
 from typing import Literal
 
 from mixeff.errors import OptionError
@@ -71,6 +72,11 @@ def parse_formula(
     OptionError
         ``text`` is no text, or ``double_bar`` is misspelt.
 
+    Notes
+    -----
+    The last 256 formulas are remembered (per set of arguments), so that fitting the same formula
+    again does not read it again.
+
     Examples
     --------
     >>> formula = parse_formula("lang ~ IQ * COMB + (1 | school / class)")
@@ -81,8 +87,18 @@ def parse_formula(
     """
     if double_bar not in ("independent", "lme4"):
         raise OptionError(f'double_bar must be "independent" or "lme4", not {double_bar!r}.')
-    tree = parse_expression(text)
     known = None if columns is None else tuple(dict.fromkeys(columns))
+    if not isinstance(text, str):
+        parse_expression(text)  # says what is expected
+    return _parse(text, double_bar, known, bool(one_sided))
+
+
+@lru_cache(maxsize=256)
+def _parse(
+    text: str, double_bar: DoubleBar, known: tuple[str, ...] | None, one_sided: bool
+) -> ModelFormula:
+    """The formula of a text, remembered: it depends on nothing else and is never changed."""
+    tree = parse_expression(text)
     response, rhs = _sides(tree, text, one_sided)
     check_calls(tree, text)
     if response is not None:

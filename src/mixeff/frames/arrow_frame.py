@@ -11,6 +11,7 @@ import numpy as np
 from mixeff.frames.arrays import DATES, DATES_REMEDY, column_from_items, integers_to_floats
 from mixeff.frames.columns import (
     LOGICAL_LEVELS,
+    Codes,
     Column,
     FactorColumn,
     NumericColumn,
@@ -19,7 +20,8 @@ from mixeff.frames.columns import (
     refused,
     unknown_column,
 )
-from mixeff.frames.levels import category_labels, sort_levels
+from mixeff.frames.labels import LazyLevels
+from mixeff.frames.levels import category_labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +62,7 @@ def column_from_arrow(name: str, array: Any) -> Column:
     if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
         if types.is_string_view(kind):
             array = array.cast(pa.string())
-        column = _from_dictionary(name, array.dictionary_encode())
-        codes, levels = sort_levels(column.codes, column.levels)
-        return FactorColumn(name, codes, levels, kind="string")
+        return _from_text(name, array)
     if types.is_boolean(kind):
         codes = _numpy(array.cast(pa.int8()).fill_null(-1)).astype(np.int32)
         return FactorColumn(name, codes, LOGICAL_LEVELS, kind="boolean")
@@ -95,20 +95,52 @@ def _numpy(array: Any) -> Any:
     return array.to_numpy(zero_copy_only=False)
 
 
-def _from_dictionary(name: str, array: Any) -> FactorColumn:
-    """Dictionary-encoded values: the dictionary is the level table."""
-    ordered = bool(array.type.ordered)
+def _from_text(name: str, array: Any) -> FactorColumn:
+    """Text: the distinct ones sorted by code point, which is the byte order of UTF-8."""
+    from pyarrow import compute
+
+    encoded = _in_one_piece(array.dictionary_encode())
+    if encoded is None:
+        return FactorColumn(name, np.empty(0, np.int32), (), kind="string")
+    order = compute.array_sort_indices(encoded.dictionary)
+    table = np.full(len(order) + 1, -1, dtype=np.int32)
+    table[_numpy(order)] = np.arange(len(order), dtype=np.int32)
+    labels = encoded.dictionary.take(order)
+    levels = LazyLevels(len(order), labels.to_pylist)
+    return FactorColumn(name, table[_codes(encoded)], levels, kind="string")
+
+
+def _in_one_piece(array: Any) -> Any:
+    """A dictionary array, chunked or not, as one array; None for no rows at all."""
+    if not hasattr(array, "num_chunks"):
+        return array
+    array = array.unify_dictionaries().combine_chunks()
     if hasattr(array, "num_chunks"):
-        array = array.unify_dictionaries().combine_chunks()
-        if hasattr(array, "num_chunks"):
-            array = array.chunk(0) if array.num_chunks else None
-    if array is None:
-        return FactorColumn(name, np.empty(0, np.int32), (), ordered)
+        return array.chunk(0) if array.num_chunks else None
+    return array
+
+
+def _codes(array: Any) -> Codes:
+    """Indices of a dictionary array, -1 where null; a copy."""
     indices = array.indices
-    codes = _numpy(indices.fill_null(0) if indices.null_count else indices).astype(np.int32)
+    codes: Codes = _numpy(indices.fill_null(0) if indices.null_count else indices).astype(np.int32)
     if indices.null_count:
         codes[_numpy(indices.is_null())] = -1
-    entries = array.dictionary.to_pylist()
+    return codes
+
+
+def _from_dictionary(name: str, array: Any) -> FactorColumn:
+    """Dictionary-encoded values: the dictionary is the level table."""
+    import pyarrow as pa
+
+    ordered = bool(array.type.ordered)
+    array = _in_one_piece(array)
+    if array is None:
+        return FactorColumn(name, np.empty(0, np.int32), (), ordered)
+    codes, dictionary = _codes(array), array.dictionary
+    if pa.types.is_string(dictionary.type) and not dictionary.null_count:
+        return FactorColumn(name, codes, LazyLevels(len(dictionary), dictionary.to_pylist), ordered)
+    entries = dictionary.to_pylist()
     if None in entries:
         keep = [entry is not None for entry in entries]
         table = np.where(keep, np.cumsum(keep) - 1, -1)

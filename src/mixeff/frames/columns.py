@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixeff.errors import DataError, UnknownColumnError
+from mixeff.frames.labels import Levels
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int32]
@@ -49,7 +50,7 @@ class FactorColumn:
     ----------
     name : str
     codes : (n,) int32 array, position in ``levels``, -1 where missing
-    levels : tuple of str
+    levels : tuple of str, or LazyLevels that behave as one
         A category's own order; text sorted by code point; ``FALSE, TRUE`` for truth values.
     ordered : bool
     kind : {"factor", "string", "boolean"}
@@ -57,7 +58,7 @@ class FactorColumn:
 
     name: str
     codes: Codes
-    levels: tuple[str, ...]
+    levels: Levels
     ordered: bool = False
     kind: Literal["factor", "string", "boolean"] = "factor"
 

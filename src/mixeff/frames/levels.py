@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mixeff.compiled import combine_codes, index_numbers, place_integers, used_levels
+from mixeff.frames.labels import LazyLevels, Levels
+
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int32]
-Levels = tuple[str, ...]
-
 _DIGITS = 15
 
 
@@ -46,7 +48,7 @@ def number_labels(values: Floats, *, integer: bool = False) -> list[str]:
     return [number_label(item) for item in items]
 
 
-def category_labels(categories: Sequence[Any]) -> Levels:
+def category_labels(categories: Sequence[Any]) -> tuple[str, ...]:
     """Category values of any type as R would label them."""
     return tuple(category if type(category) is str else _label(category) for category in categories)
 
@@ -59,18 +61,13 @@ def _label(category: Any) -> str:
     return str(category)
 
 
-def sort_levels(codes: Codes, levels: Levels) -> tuple[Codes, Levels]:
+def sort_levels(codes: Codes, levels: Levels) -> tuple[Codes, tuple[str, ...]]:
     """The same factor with its levels sorted by code point and unused ones dropped."""
     codes, levels = drop_unused(codes, levels)
-    order = sorted(range(len(levels)), key=levels.__getitem__)
-    return _relabel(codes, np.array(order, dtype=np.int64)), tuple(levels[k] for k in order)
-
-
-def _relabel(codes: Codes, order: NDArray[np.int64]) -> Codes:
-    """Codes after the levels were put in a new order; -1 stays -1."""
-    table = np.full(len(order) + 1, -1, dtype=np.int32)
-    table[order] = np.arange(len(order), dtype=np.int32)
-    return table[codes]
+    ordered = sorted(levels)
+    place = {label: code for code, label in enumerate(ordered)}
+    table = np.array([place[label] for label in levels] + [-1], dtype=np.int32)
+    return table[codes], tuple(ordered)
 
 
 def drop_unused(codes: Codes, levels: Levels) -> tuple[Codes, Levels]:
@@ -84,22 +81,24 @@ def drop_unused(codes: Codes, levels: Levels) -> tuple[Codes, Levels]:
     Returns
     -------
     codes : (n,) int32 array, the same object if every level is used
-    levels : tuple of str
+    levels : tuple of str, the same object if every level is used
     """
     k = len(levels)
     if k == 0:
         return codes, levels
-    # Code -1 counts in the last cell, which is then ignored.
-    used = np.bincount(codes + 1 if codes.size and codes.min() < 0 else codes, minlength=k)
-    if codes.size and codes.min() < 0:
-        used = used[1:]
-    present = used[:k] > 0
-    if present.all():
+    present, count, _ = used_levels(codes, k)
+    if count == k:
         return codes, levels
     table = np.full(k + 1, -1, dtype=np.int32)
     kept = np.flatnonzero(present)
-    table[kept] = np.arange(len(kept), dtype=np.int32)
-    return table[codes], tuple(levels[j] for j in kept.tolist())
+    table[kept] = np.arange(count, dtype=np.int32)
+    return table[codes], LazyLevels(count, partial(_chosen, levels, kept))
+
+
+def _chosen(levels: Levels, places: NDArray[np.int64]) -> list[str]:
+    """The labels at the given places."""
+    table = tuple(levels)
+    return [table[k] for k in places.tolist()]
 
 
 def codes_of_numbers(values: Floats, *, integer: bool = False) -> tuple[Codes, Levels]:
@@ -120,47 +119,27 @@ def codes_of_numbers(values: Floats, *, integer: bool = False) -> tuple[Codes, L
     >>> codes_of_numbers(np.array([10.0, 2.0, np.nan, 10.0]))
     (array([ 1,  0, -1,  1], dtype=int32), ('2', '10'))
     """
-    missing = np.isnan(values)
-    some_missing = bool(missing.any())
-    present = values[~missing] if some_missing else values
-    distinct, inverse = _distinct(present)
+    codes, distinct = _distinct(np.ascontiguousarray(values))
+    # Whole numbers below 1e15 differ in their first 15 digits; others may read alike.
+    if (distinct == np.floor(distinct)).all() and (integer or (np.abs(distinct) < 1e15).all()):
+        return codes, LazyLevels(distinct.size, partial(number_labels, distinct, integer=integer))
     labels = number_labels(distinct, integer=integer)
     if len(set(labels)) < len(labels):  # numbers equal to 15 digits are one level, as in R
         first: dict[str, int] = {}
-        merge = np.array([first.setdefault(label, len(first)) for label in labels], dtype=np.int32)
-        inverse, labels = merge[inverse], list(first)
-    if not some_missing:
-        return inverse, tuple(labels)
-    codes = np.full(values.shape[0], -1, dtype=np.int32)
-    codes[~missing] = inverse
+        merge = np.array([first.setdefault(label, len(first)) for label in labels] + [-1])
+        codes, labels = merge.astype(np.int32)[codes], list(first)
     return codes, tuple(labels)
 
 
-def _distinct(values: Floats) -> tuple[Floats, Codes]:
-    """Sorted distinct values and each row's place among them; counting where it can be done."""
+def _distinct(values: Floats) -> tuple[Codes, Floats]:
+    """Each row's place among the sorted distinct values; counting where it can be done."""
     if values.size:
-        low, high = float(values.min()), float(values.max())
-        if high - low <= 4.0 * values.size + 1000.0 and low == int(low):
-            shifted = values - low
-            keys = shifted.astype(np.int64)
-            if (keys == shifted).all():
-                used, codes = _compress(keys, int(high - low) + 1)
-                return used.astype(np.float64) + low, codes
-    distinct, inverse = np.unique(values, return_inverse=True)
-    return distinct, inverse.astype(np.int32)
-
-
-def _compress(keys: NDArray[np.int64], size: int) -> tuple[NDArray[np.int64], Codes]:
-    """Sorted distinct keys in 0 .. size - 1 and each row's place among them."""
-    if size <= 4 * keys.size + 1000:
-        present = np.zeros(size, dtype=bool)
-        present[keys] = True
-        used = np.flatnonzero(present)
-        table = np.zeros(size, dtype=np.int32)
-        table[used] = np.arange(used.size, dtype=np.int32)
-        return used, table[keys]
-    distinct, inverse = np.unique(keys, return_inverse=True)
-    return distinct, inverse.astype(np.int32)
+        low, high = float(np.fmin.reduce(values)), float(np.fmax.reduce(values))
+        if high - low <= 4.0 * values.size + 1000.0 and low == math.floor(low):
+            found = place_integers(values, low, int(high - low) + 1)
+            if found is not None:
+                return found[0], found[1].astype(np.float64) + low
+    return index_numbers(values)
 
 
 def interaction(factors: Sequence[tuple[Codes, Levels]]) -> tuple[Codes, Levels]:
@@ -188,22 +167,20 @@ def interaction(factors: Sequence[tuple[Codes, Levels]]) -> tuple[Codes, Levels]
     codes, levels = factors[0]
     for other_codes, other_levels in factors[1:]:
         width = len(other_levels)
-        missing = (codes < 0) | (other_codes < 0)
-        some_missing = bool(missing.any())
-        keys = codes.astype(np.int64) * width + other_codes
-        used, inverse = _compress(keys[~missing] if some_missing else keys, len(levels) * width)
-        if some_missing:
-            combined = np.full(keys.shape[0], -1, dtype=np.int32)
-            combined[~missing] = inverse
-        else:
-            combined = inverse
-        left = [levels[k] for k in (used // max(width, 1)).tolist()]
-        right = [other_levels[k] for k in (used % max(width, 1)).tolist()]
-        codes, levels = combined, tuple(map(":".join, zip(left, right, strict=True)))
+        combined, keys = combine_codes(codes, len(levels), other_codes, width)
+        make = partial(_joined, levels, other_levels, keys)
+        codes, levels = combined, LazyLevels(keys.size, make)
     return codes, levels
 
 
-def match_levels(codes: Codes, levels: Levels, known: Levels) -> tuple[Codes, Levels]:
+def _joined(left: Levels, right: Levels, keys: NDArray[np.int64]) -> list[str]:
+    """Labels ``left:right`` of the pairs with the given keys, right varying fastest."""
+    width = max(len(right), 1)
+    firsts, seconds = _chosen(left, keys // width), _chosen(right, keys % width)
+    return list(map(":".join, zip(firsts, seconds, strict=True)))
+
+
+def match_levels(codes: Codes, levels: Levels, known: Levels) -> tuple[Codes, tuple[str, ...]]:
     """Codes of new data in terms of the levels known from training.
 
     Returns

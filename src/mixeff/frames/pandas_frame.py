@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,7 @@ from mixeff.frames.columns import (
     refused,
     unknown_column,
 )
+from mixeff.frames.labels import LazyLevels
 from mixeff.frames.levels import category_labels
 
 
@@ -37,7 +40,7 @@ class PandasFrame(Opened):
 
     def names(self) -> tuple[str, ...]:
         """All column names."""
-        return tuple(str(label) for label in self.data.columns)
+        return tuple([x if type(x) is str else str(x) for x in self.data.columns.tolist()])
 
     def n_rows(self) -> int:
         """Number of rows."""
@@ -45,7 +48,22 @@ class PandasFrame(Opened):
 
     def read(self, names: Iterable[str]) -> dict[str, Column]:
         """The named columns."""
-        return {name: self._column(name) for name in names}
+        # ``data[name]`` makes a Series, which takes longer than a small model's whole design. The
+        # array alone is had from a method that pandas keeps for itself: used only where it is
+        # there, and only on plain frames, whose columns no subclass can have redefined.
+        direct = getattr(self.data, "_get_column_array", None)
+        pandas = sys.modules["pandas"]
+        columns = self.data.columns
+        if direct is None or type(self.data) is not pandas.DataFrame or columns.nlevels > 1:
+            return {name: self._column(name) for name in names}
+        out: dict[str, Column] = {}
+        for name in names:
+            place = columns.get_loc(name) if name in columns else None
+            if type(place) is int:
+                out[name] = _column_of(name, direct(place))
+            else:  # duplicated, not text, or absent
+                out[name] = self._column(name)
+        return out
 
     def _column(self, name: str) -> Column:
         try:
@@ -74,13 +92,20 @@ class PandasFrame(Opened):
 
 def column_from_series(name: str, series: Any) -> Column:
     """A column from a pandas Series of any dtype; NumPy float64 is not copied."""
-    dtype = series.dtype
-    if isinstance(dtype, np.dtype):
+    if isinstance(series.dtype, np.dtype):
         return column_from_array(name, series.to_numpy())
-    array = series.array
+    return _column_of(name, series.array)
+
+
+def _column_of(name: str, array: Any) -> Column:
+    """A column from an array as pandas holds it."""
+    dtype = array.dtype
+    if isinstance(dtype, np.dtype):
+        return column_from_array(name, np.asarray(array))
     kind = type(dtype).__name__
     if kind == "CategoricalDtype":
-        levels = category_labels(array.categories.tolist())
+        categories = array.categories
+        levels = LazyLevels(len(categories), partial(_category_labels, categories))
         return FactorColumn(name, array.codes.astype(np.int32), levels, bool(array.ordered))
     if kind == "ArrowDtype" or (kind == "StringDtype" and dtype.storage == "pyarrow"):
         from mixeff.frames.arrow_frame import column_from_arrow
@@ -93,6 +118,10 @@ def column_from_series(name: str, series: Any) -> Column:
     if kind == "IntervalDtype":
         raise refused(name, "intervals", "turn them into a category first")
     return _from_masked(name, array, dtype)
+
+
+def _category_labels(categories: Any) -> tuple[str, ...]:
+    return category_labels(categories.tolist())
 
 
 def _from_masked(name: str, array: Any, dtype: Any) -> Column:

@@ -269,7 +269,7 @@ def fit_groups(design: Design, formula: str) -> LmList:
     return LmList(
         formula=formula,
         group=term.group,
-        levels=term.levels,
+        levels=tuple(term.levels),
         names=design.names,
         estimate=estimate,
         unscaled=unscaled,

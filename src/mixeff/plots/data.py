@@ -105,7 +105,7 @@ def _numbers(column: NumericColumn | FactorColumn) -> Floats:
 
 def _panels(column: NumericColumn | FactorColumn) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     if isinstance(column, FactorColumn):
-        return column.codes.astype(np.int64), column.levels
+        return column.codes.astype(np.int64), tuple(column.levels)
     known = np.isfinite(column.values)
     values, inverse = np.unique(column.values[known], return_inverse=True)
     codes = np.full(len(column.values), -1, dtype=np.int64)

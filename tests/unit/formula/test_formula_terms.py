@@ -189,3 +189,26 @@ def test_thousands_of_terms_do_not_overflow_the_stack() -> None:
 def test_too_many_terms_is_said_at_once(text: str) -> None:
     with pytest.raises(FormulaError, match="more than 50,000 terms"):
         parse_formula(text)
+
+
+def test_a_remembered_formula_depends_on_all_it_is_asked_with() -> None:
+    # What a parse returns is remembered; every argument that matters must tell entries apart.
+    text = "y ~ . + (a || g)"
+    one = parse_formula(text, columns=["y", "a", "b", "g"])
+    other = parse_formula(text, columns=["y", "a", "c", "g"])
+    assert one.variables == ("y", "a", "b", "g")
+    assert other.variables == ("y", "a", "c", "g")
+    assert parse_formula(text).has_dot
+    assert not one.has_dot
+    assert one.random[0].independent
+    textual = parse_formula(text, columns=["y", "a", "b", "g"], double_bar="lme4")
+    assert not textual.random[0].independent
+    assert parse_formula(text, columns=iter(["y", "a", "b", "g"])) == one
+    # pi is a column where the data have one.
+    assert "pi" in parse_formula("y ~ sin(pi * x)", columns=["y", "x", "pi"]).variables
+    assert "pi" not in parse_formula("y ~ sin(pi * x)", columns=["y", "x"]).variables
+    # An error is raised every time.
+    for _ in range(2):
+        with pytest.raises(FormulaError, match="no `~`"):
+            parse_formula("a + b")
+    assert parse_formula("a + b", one_sided=True).response is None
