@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from mixeff.model.lm_list import LmList as LmList
     from mixeff.model.lm_list import lm_list as lm_list
     from mixeff.model.lmer import lmer as lmer
+    from mixeff.model.refit_many import ManyFits as ManyFits
+    from mixeff.model.refit_many import refit_many as refit_many
 
     __version__: str
 
@@ -60,12 +62,14 @@ _HOMES = {
     "Control": "mixeff.control",
     "LinearMixedModel": "mixeff.model.fit",
     "LmList": "mixeff.model.lm_list",
+    "ManyFits": "mixeff.model.refit_many",
     "aic": "mixeff.inference.information",
     "anova": "mixeff.inference.likelihood_ratio",
     "bic": "mixeff.inference.information",
     "lm_list": "mixeff.model.lm_list",
     "lmer": "mixeff.model.lmer",
     "load_dataset": "mixeff.datasets",
+    "refit_many": "mixeff.model.refit_many",
     **dict.fromkeys(_ERRORS, "mixeff.errors"),
 }
 
@@ -85,6 +89,7 @@ __all__ = [
     "FormulaError",
     "LinearMixedModel",
     "LmList",
+    "ManyFits",
     "MixeffError",
     "MixeffWarning",
     "OptionError",
@@ -97,6 +102,7 @@ __all__ = [
     "lm_list",
     "lmer",
     "load_dataset",
+    "refit_many",
 ]
 
 

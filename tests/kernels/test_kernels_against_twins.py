@@ -44,7 +44,7 @@ def duplicate(value):
 
 
 # Whole fits are compared with the search in Python: test_kernels_small_fit.py.
-WHOLE = {"small_fit", "small_fits", "response_products"}
+WHOLE = {"small_fit", "small_fits", "response_products", "rescale_roots", "subtract_fits"}
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -69,46 +70,57 @@ class Prepared:
         threads = usable_threads() if threads is None else threads
         chosen = self.coordinates
         new = response(design, chosen.fixed, threads=threads)
-        fixed, groups = response_products(design, chosen, new.values[:, None], threads)
+        fixed, groups = RowColumns.of(design, chosen).products(new.values[:, None], threads)
+        products = self.exchanged(fixed[0], [g[0] for g in groups])
+        system = BlockedSystem(products, threads=threads)
+        return WorkingModel(system, self.partition, replace(chosen, response=new))
+
+    def exchanged(self, fixed: Floats, groups: Sequence[Floats]) -> CrossProducts:
+        """The cross-products with those of another response: (p + 1,) and (J q,) per factor."""
         pairs = zip(groups, self.products.groups, strict=True)
-        products = self.products.with_response(
-            fixed[0], [g[0].reshape(old.n_levels, old.n_columns) for g, old in pairs]
-        )
-        return WorkingModel(
-            BlockedSystem(products, threads=threads),
-            self.partition,
-            replace(chosen, response=new),
-        )
+        levels = [g.reshape(old.n_levels, old.n_columns) for g, old in pairs]
+        return self.products.with_response(fixed, levels)
 
 
-def response_products(
-    design: Design, chosen: Coordinates, values: Floats, threads: int
-) -> tuple[Floats, list[Floats]]:
-    """[X y]'W y (m, p + 1) and Z_i'W y (m, J q) per grouping factor of m working responses (n, m)."""
-    groups = [t.group for t in design.random]
-    members = Partition.of_groups(groups, [t.n_columns for t in design.random]).members
-    weighted = values if design.weights is None else values * design.weights[:, None]
-    weighted = np.ascontiguousarray(weighted)
-    X, shift, scale = chosen.fixed.working(design.X)
-    everywhere = np.zeros(design.n, dtype=np.int32)
-    fixed = kernels.response_products(everywhere, 1, X, shift, scale, weighted, threads)
-    squares = np.einsum("ij,ij->j", values, weighted)
-    found = []
-    for terms in members:
-        block = _block([design.random[t] for t in terms], [chosen.random[t] for t in terms])
-        q = block.n_columns
-        found.append(
+@dataclass(frozen=True, slots=True)
+class RowColumns:
+    """The rows of X and Z in working coordinates, for products with many responses."""
+
+    X: tuple[Floats, Floats, Floats]  # values, shift, scale
+    blocks: tuple[GroupBlock, ...]
+    weights: Floats | None
+
+    @classmethod
+    def of(cls, design: Design, chosen: Coordinates) -> RowColumns:
+        """Nothing is copied unless columns must be rotated or terms share a factor."""
+        groups = [t.group for t in design.random]
+        members = Partition.of_groups(groups, [t.n_columns for t in design.random]).members
+        blocks = [
+            _block([design.random[t] for t in terms], [chosen.random[t] for t in terms])
+            for terms in members
+        ]
+        return cls(chosen.fixed.working(design.X), tuple(blocks), design.weights)
+
+    def products(self, values: Floats, threads: int) -> tuple[Floats, list[Floats]]:
+        """[X y]'W y (m, p + 1) and Z_i'W y (m, J q) per factor, for m working responses (n, m)."""
+        weighted = values if self.weights is None else values * self.weights[:, None]
+        weighted = np.ascontiguousarray(weighted)
+        everywhere = np.zeros(values.shape[0], dtype=np.int32)
+        fixed = kernels.response_products(everywhere, 1, *self.X, weighted, threads)
+        squares = np.einsum("ij,ij->j", values, weighted)
+        found = [
             kernels.response_products(
-                np.ascontiguousarray(block.codes),
-                block.n_levels,
-                block.values,
-                np.zeros(q) if block.shift is None else block.shift,
-                np.ones(q) if block.scale is None else block.scale,
+                np.ascontiguousarray(b.codes),
+                b.n_levels,
+                b.values,
+                np.zeros(b.n_columns) if b.shift is None else b.shift,
+                np.ones(b.n_columns) if b.scale is None else b.scale,
                 weighted,
                 threads,
             )
-        )
-    return np.column_stack([fixed, squares]), found
+            for b in self.blocks
+        ]
+        return np.column_stack([fixed, squares]), found
 
 
 def working_model(design: Design, threads: int | None = None) -> WorkingModel:

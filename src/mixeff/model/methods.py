@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mixeff.model.fit import LinearMixedModel
+    from mixeff.model.refit_many import ManyFits
     from mixeff.report.summary import SummaryTable
 
 Floats = NDArray[np.float64]
@@ -198,6 +199,9 @@ class FitMethods:
     def refit(self, y: ArrayLike) -> LinearMixedModel:
         """The same model fitted to another response: same rows, X, Z, weights and offset.
 
+        The cross-products of X and Z are used again and the search starts from this fit's theta,
+        so this is faster than a new fit, with the same answer.
+
         Parameters
         ----------
         y : (n,) array or series
@@ -212,6 +216,14 @@ class FitMethods:
         from mixeff.model.again import refit
 
         return refit(self._fit, y)
+
+    def refit_many(
+        self, Y: ArrayLike, *, threads: int | None = None, progress: bool | None = None
+    ) -> ManyFits:
+        """The same model fitted to many responses, a column each; see `mixeff.refit_many`."""
+        from mixeff.model.refit_many import refit_many
+
+        return refit_many(self._fit, Y, threads=threads, progress=progress)
 
     def refit_ml(self) -> LinearMixedModel:
         """The same model by maximum likelihood; itself if it is already."""

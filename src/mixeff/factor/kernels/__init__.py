@@ -18,6 +18,7 @@ try:
         level_quadratic,
         multiply,
         pair_gram,
+        rescale_roots,
         residual_scores,
         response_products,
         scale_inverse,
@@ -29,6 +30,7 @@ try:
         stage_inverse,
         stage_off_inverse,
         stage_traces,
+        subtract_fits,
         tail_traces,
     )
 except ImportError as error:
@@ -53,6 +55,7 @@ __all__ = [
     "level_quadratic",
     "multiply",
     "pair_gram",
+    "rescale_roots",
     "residual_scores",
     "response_products",
     "scale_inverse",
@@ -64,5 +67,6 @@ __all__ = [
     "stage_inverse",
     "stage_off_inverse",
     "stage_traces",
+    "subtract_fits",
     "tail_traces",
 ]

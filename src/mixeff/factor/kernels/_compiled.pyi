@@ -294,3 +294,18 @@ def response_products(
     threads: int,
     /,
 ) -> Floats: ...
+def rescale_roots(
+    basis: Floats,
+    theta: Floats,
+    /,
+) -> Floats: ...
+def subtract_fits(
+    values: Floats,
+    shift: Floats,
+    scale: Floats,
+    coefficients: Floats,
+    responses: Floats,
+    weights: Floats,
+    threads: int,
+    /,
+) -> tuple[Floats, Floats]: ...

@@ -69,5 +69,8 @@ nb::tuple small_fits(Cube G, Longs pointer, Codes columns, Mat B, Mat A, Longs b
                      int max_evaluations, int threads);
 Array response_products(Codes codes, int64_t n_levels, Mat values, Vec shift, Vec scale,
                         Mat responses, int threads);
+nb::tuple subtract_fits(Mat values, Vec shift, Vec scale, Mat coefficients, MatOut responses,
+                        Vec weights, int threads);
+Array rescale_roots(Mat basis, Mat theta);
 
 }  // namespace mixeff

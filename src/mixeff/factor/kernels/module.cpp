@@ -52,4 +52,6 @@ NB_MODULE(_compiled, m) {
     def(m, "small_fit", &small_fit);
     def(m, "small_fits", &small_fits);
     def(m, "response_products", &response_products);
+    def(m, "rescale_roots", &rescale_roots);
+    def(m, "subtract_fits", &subtract_fits);
 }

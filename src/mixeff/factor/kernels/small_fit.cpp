@@ -54,6 +54,21 @@ SmallModel describe(Cube G, Longs pointer, Codes columns, Mat B, Mat A, Longs bl
     return m;
 }
 
+constexpr int64_t strip = 64;  // responses at a time: the sums of a small model stay in cache
+
+// work(i) for i in 0 .. count-1, handed out one by one.
+template <typename Work>
+void for_each(int64_t count, int threads, Work work) {
+    std::atomic<int64_t> next(0);
+    auto member = [&] {
+        for (int64_t at = next.fetch_add(1); at < count; at = next.fetch_add(1)) work(at);
+    };
+    std::vector<std::thread> team;
+    for (int t = 1; t < std::min<int64_t>(threads, count); ++t) team.emplace_back(member);
+    member();
+    for (auto &one : team) one.join();
+}
+
 SmallOptions choose(const Mat &extra, double tolerance, int max_evaluations) {
     return {tolerance, max_evaluations, int(extra.shape(0)), extra.data()};
 }
@@ -166,7 +181,6 @@ Array response_products(Codes codes, int64_t n_levels, Mat values, Vec shift, Ve
     const int32_t *code = codes.data();
     const double *off = shift.data(), *unit = scale.data();
     nb::gil_scoped_release free;
-    constexpr int64_t strip = 64;  // responses at a time: the sums of a small model stay in cache
     const int64_t strips = (m + strip - 1) / strip;
     auto work = [&](int64_t at) {
         const int64_t first = at * strip, count = std::min(strip, m - first);
@@ -191,15 +205,80 @@ Array response_products(Codes codes, int64_t n_levels, Mat values, Vec shift, Ve
         for (int64_t i = 0; i < count; ++i)
             for (int64_t j = 0; j < width; ++j) out[(first + i) * width + j] = sums[size_t(j * count + i)];
     };
-    std::atomic<int64_t> next(0);
-    auto member = [&] {
-        for (int64_t at = next.fetch_add(1); at < strips; at = next.fetch_add(1)) work(at);
-    };
-    std::vector<std::thread> team;
-    for (int t = 1; t < std::min<int64_t>(threads, strips); ++t) team.emplace_back(member);
-    member();
-    for (auto &one : team) one.join();
+    for_each(strips, threads, work);
     nb::gil_scoped_acquire held;
+    return result;
+}
+
+// Takes working columns (n, p) times coefficients (p, m) from the responses (n, m) in place; returns
+// what is left of products with the columns (p, m), and the squares (m,), weights folded in.
+nb::tuple subtract_fits(Mat values, Vec shift, Vec scale, Mat coefficients, MatOut responses,
+                        Vec weights, int threads) {
+    const int64_t n = int64_t(values.shape(0)), p = int64_t(values.shape(1));
+    const int64_t m = int64_t(responses.shape(1));
+    if (int64_t(responses.shape(0)) != n || int64_t(shift.shape(0)) != p ||
+        int64_t(scale.shape(0)) != p || int64_t(coefficients.shape(0)) != p ||
+        int64_t(coefficients.shape(1)) != m || (weights.shape(0) && int64_t(weights.shape(0)) != n))
+        throw std::invalid_argument("subtract_fits: shapes do not agree");
+    double *products, *squares;
+    auto products_out = owned<double>({size_t(p), size_t(m)}, products);
+    auto squares_out = owned<double>({size_t(m)}, squares);
+    const double *x = values.data(), *w = weights.shape(0) ? weights.data() : nullptr;
+    const double *f = coefficients.data();
+    double *y = responses.data();
+    {
+        nb::gil_scoped_release free;
+        const int64_t strips = (m + strip - 1) / strip;
+        for_each(strips, threads, [&](int64_t at) {
+            const int64_t first = at * strip, count = std::min(strip, m - first);
+            std::vector<double> row(static_cast<size_t>(p));
+            for (int64_t r = 0; r < n; ++r) {
+                double *to = y + r * m + first;
+                for (int64_t a = 0; a < p; ++a) {
+                    row[size_t(a)] = (x[r * p + a] - shift.data()[a]) / scale.data()[a];
+                    const double *from = f + a * m + first;
+                    for (int64_t i = 0; i < count; ++i) to[i] -= row[size_t(a)] * from[i];
+                }
+                const double weight = w ? w[r] : 1.0;
+                for (int64_t a = 0; a < p; ++a) {
+                    double *sum = products + a * m + first;
+                    const double g = row[size_t(a)] * weight;
+                    for (int64_t i = 0; i < count; ++i) sum[i] += g * to[i];
+                }
+                double *sum = squares + first;
+                for (int64_t i = 0; i < count; ++i) sum[i] += weight * to[i] * to[i];
+            }
+        });
+    }
+    return nb::make_tuple(products_out, squares_out);
+}
+
+// Lambda of one term in other units, for many thetas (m, q (q + 1) / 2): the lower triangular root
+// of (basis Lambda)(basis Lambda)'.
+Array rescale_roots(Mat basis, Mat theta) {
+    const int q = int(basis.shape(0)), k = q * (q + 1) / 2;
+    const size_t m = theta.shape(0);
+    if (q > max_theta || int(basis.shape(1)) != q || int(theta.shape(1)) != k)
+        throw std::invalid_argument("rescale_roots: shapes do not agree");
+    double *out;
+    auto result = owned<double>({m, size_t(k)}, out);
+    double Lambda[max_theta * max_theta], root[max_theta * max_theta], L[max_theta * max_theta];
+    for (size_t i = 0; i < m; ++i) {
+        const double *next = theta.data() + i * size_t(k);
+        std::fill(Lambda, Lambda + q * q, 0.0);
+        for (int c = 0; c < q; ++c)
+            for (int r = c; r < q; ++r) Lambda[r * q + c] = *next++;
+        for (int r = 0; r < q; ++r)
+            for (int c = 0; c < q; ++c) {
+                double s = 0.0;
+                for (int j = c; j < q; ++j) s += basis.data()[r * q + j] * Lambda[j * q + c];
+                root[r * q + c] = s;
+            }
+        lower_factor(root, q, q, q, L);
+        double *to = out + i * size_t(k);
+        for (int c = 0; c < q; ++c)
+            for (int r = c; r < q; ++r) *to++ = L[r * q + c];
+    }
     return result;
 }
 
