@@ -74,7 +74,8 @@ def work(counts: dict[str, Any], instructions: dict[str, Any]) -> str:
         )
     for name, count in instructions["counts"].items():
         what = "a whole `lmer` call" if name.endswith("call") else "one evaluation"
-        lines.append(f"- {name.removesuffix(' call')}, {what}: {count / 1e6:.1f} million instructions.")
+        millions = f"{count / 1e6:.1f} million instructions"
+        lines.append(f"- {name.removesuffix(' call')}, {what}: {millions}.")
     return "\n".join(lines)
 
 

@@ -34,7 +34,7 @@ def time_case(case: Case, folder: Path, options: argparse.Namespace) -> Row:
     spec |= {"limits": [options.repeats, options.budget], "once": options.r_once}
     row: Row = {"case": case.name, "title": case.title, "formula": case.formula}
     row |= {"kind": case.kind, "asked": case.asked, "beats_peer": case.beats_peer}
-    row["load_average"] = os.getloadavg()
+    row |= {"load_average": os.getloadavg(), "measured": now(), "revision": revision()}
     row["mixeff"] = children.mixeff(spec, options.timeout)
     spec["theta"] = next((r["theta"] for r in row["mixeff"] if "theta" in r), None)
     if options.lme4 and (case.kind != "evaluation" or spec["theta"]):
@@ -53,8 +53,7 @@ def time_case(case: Case, folder: Path, options: argparse.Namespace) -> Row:
 
 def machine(rows: list[Row]) -> dict[str, str]:
     """What the numbers were measured with."""
-    found = {"date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")}
-    found |= {"processor": _processor(), "cores": str(os.cpu_count())}
+    found = {"processor": _processor(), "cores": str(os.cpu_count())}
     found |= {"system": platform.platform(), "Python": platform.python_version()}
     for package in ("numpy", "scipy", "pandas"):
         found[package] = __import__(package).__version__
@@ -65,11 +64,23 @@ def machine(rows: list[Row]) -> dict[str, str]:
         if theirs:
             found |= {"lme4": theirs["version"], "R": theirs["R"], "BLAS of R": theirs["blas"]}
         found |= {k: r["version"] for k, r in row["peers"].items() if "version" in r}
-    revision = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True
-    )
-    found["revision"] = revision.stdout.strip()
+    times = sorted({row["measured"] for row in rows})
+    if times:
+        found["measured"] = times[0] if len(times) == 1 else f"{times[0]} to {times[-1]}"
+    found["revisions"] = " ".join(dict.fromkeys(row["revision"] for row in rows))
     return found
+
+
+def now() -> str:
+    """The minute, UTC."""
+    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def revision() -> str:
+    """The commit the tree stands at, with a plus sign when files differ from it."""
+    command = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
+    done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
 
 
 def _processor() -> str:
@@ -115,6 +126,7 @@ def parse_options() -> argparse.Namespace:
     names = [case.name for case in CASES]
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cases", nargs="*", metavar="CASE", help=", ".join(names))
+    parser.add_argument("--merge", action="store_true", help="keep the rows of other cases")
     parser.add_argument("--quick", action="store_true", help="small versions of simulated data")
     parser.add_argument("--skip-r", action="store_true", help="do not run lme4")
     parser.add_argument("--r-once", action="store_true", help="one lme4 fit per setting")
@@ -146,10 +158,15 @@ def main() -> None:
     rows: list[Row] = []
     stem = "quick" if options.quick else "latest"
     options.out.mkdir(parents=True, exist_ok=True)
+    order = [case.name for case in CASES]
+    if options.merge and (options.out / f"{stem}.json").exists():
+        before = json.loads((options.out / f"{stem}.json").read_text(encoding="utf-8"))["rows"]
+        rows = [row for row in before if row["case"] not in options.cases]
     with tempfile.TemporaryDirectory() as folder:
         for case in (c for c in CASES if c.name in options.cases):
             print(f"{case.name} ...", file=sys.stderr, flush=True)
             rows.append(time_case(case, Path(folder), options))
+            rows.sort(key=lambda row: order.index(row["case"]))
             # Written after every case: a long run that is stopped leaves what it has.
             record = {"machine": machine(rows), "rows": rows, "note": options.note}
             text = json.dumps(record, indent=1) + "\n"
