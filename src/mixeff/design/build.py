@@ -137,6 +137,7 @@ def _fixed(
         independent = independent_columns(about, intercept=True, constant_in_span=True)
     kept = tuple(independent.tolist())
     if len(kept) == X.shape[1]:
+        matrices.sound.append(moments)
         return X, kept, ()
     dropped = tuple(name for j, name in enumerate(plan.names) if j not in set(kept))
     notify(_dropped_text(dropped), DesignWarning)

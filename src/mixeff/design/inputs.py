@@ -97,15 +97,25 @@ def read_inputs(
     offsets = [label_of(expression) for expression in formula.offsets]
     if offset is not None:
         offsets.append(offset.label)
-    return _take(trained, complete, weights, offsets)
+    doubtful = {label for label, mask in missing.items() if mask is not None}
+    return _take(trained, complete, weights, offsets, doubtful)
 
 
 def _take(
-    trained: _Trained, complete: CompleteRows, weights: RowArgument | None, offsets: list[str]
+    trained: _Trained,
+    complete: CompleteRows,
+    weights: RowArgument | None,
+    offsets: list[str],
+    doubtful: set[str],
 ) -> Inputs:
-    """Values at the rows used; weights of zero taken out, infinities refused."""
+    """Values at the rows used; weights of zero taken out, infinities refused.
+
+    ``doubtful`` are the labels of values that were not all finite.
+    """
     rows = complete.rows
-    taken = {label: take_rows(value, complete.mask) for label, value in trained.values.items()}
+    taken = dict(trained.values)
+    if complete.mask is not None:
+        taken = {label: take_rows(value, complete.mask) for label, value in taken.items()}
     w: Floats | None = None
     if weights is not None:
         w = row_vector("weights", weights.label, taken[weights.label])
@@ -113,11 +123,12 @@ def _take(
         if positive is not None:
             taken = {label: take_rows(value, positive) for label, value in taken.items()}
             w, rows = w[positive], rows[positive]
-        w = np.ascontiguousarray(w)
+        w = np.array(w)  # a copy: the caller may change the data afterwards
     values: dict[str, Value] = {}
     records: dict[str, Variable] = {}
     for label, expression in trained.expressions.items():
-        check_finite(label, expression, taken[label])
+        if label in doubtful:
+            check_finite(label, expression, taken[label])
         records[label], values[label] = as_variable(
             label, expression, taken[label], trained.states.get(label, NO_STATE)
         )

@@ -12,11 +12,20 @@ from mixeff.design.values import Value
 
 @dataclass(frozen=True, slots=True)
 class Matrices:
-    """Maker of model matrices over one set of rows; terms with the same columns share an array."""
+    """Maker of model matrices over one set of rows; terms with the same columns share an array.
+
+    Attributes
+    ----------
+    values : values by variable label, factors with exactly the levels of the plans
+    n_rows : int, n
+    made : moments of the matrices made, by what makes them equal
+    sound : moments of those found to have full column rank
+    """
 
     values: Mapping[str, Value]
     n_rows: int
     made: dict[object, Moments] = field(default_factory=dict)
+    sound: list[Moments] = field(default_factory=list)
 
     def of(self, plan: LinearPlan) -> Moments:
         """The matrix of a plan, as ``columns`` of its moments."""
@@ -25,6 +34,10 @@ class Matrices:
         if found is None:
             found = self.made[key] = Moments.of(linear_matrix(plan, self.values, self.n_rows))
         return found
+
+    def known_sound(self, moments: Moments) -> bool:
+        """Whether the columns are already known to be linearly independent."""
+        return any(one is moments for one in self.sound)
 
 
 def _key(plan: LinearPlan) -> object:

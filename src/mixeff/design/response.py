@@ -12,7 +12,9 @@ Floats = NDArray[np.float64]
 
 
 def response_vector(label: str, value: Value) -> Floats:
-    """The response of a linear model as an (n,) array.
+    """The response of a linear model as an (n,) array of its own.
+
+    It is a copy: a fit must not change when the caller changes the data afterwards.
 
     Raises
     ------
@@ -30,12 +32,12 @@ def response_vector(label: str, value: Value) -> Floats:
             "belong to glmer with a binomial family."
         )
     y = value.values
-    if y.size and (y == y[0]).all():
+    if y.size and y[0] == y[-1] and (y == y[0]).all():
         raise DesignError(
             f"the response {label} is constant ({y[0]:g} in all {y.size} rows used); there is no "
             "variation for a model to explain."
         )
-    return np.ascontiguousarray(y)
+    return np.array(y)
 
 
 def _not_numeric(label: str, value: Categorical) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,12 +55,15 @@ class Variable:
 
 def label_of(expression: Expression) -> str:
     """R's name of a variable."""
-    if isinstance(expression, Name):
-        name = expression.name
-        # The everyday name needs no look at R's rules for backticks.
-        if name.isascii() and name.isalnum() and name[0].isalpha() and name not in _RESERVED:
-            return name
+    if isinstance(expression, Name) and _everyday(expression.name):
+        return expression.name
     return deparse(expression)
+
+
+@lru_cache(maxsize=4096)
+def _everyday(name: str) -> bool:
+    """A name that needs no look at R's rules for backticks."""
+    return name.isascii() and name.isalnum() and name[0].isalpha() and name not in _RESERVED
 
 
 def columns_used(expressions: Iterable[Expression], frame: Frame) -> list[str]:

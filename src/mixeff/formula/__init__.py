@@ -10,7 +10,7 @@ from mixeff.formula.functions import (
     lookup,
     match_arguments,
 )
-from mixeff.formula.parser import expand_dot, parse_formula
+from mixeff.formula.parser import depends_on_columns, expand_dot, parse_formula
 from mixeff.formula.syntax import parse_expression
 from mixeff.formula.terms import expand_terms
 from mixeff.formula.tree import ModelFormula, RandomPart
@@ -24,6 +24,7 @@ __all__ = [
     "RandomPart",
     "deparse",
     "deparse_lines",
+    "depends_on_columns",
     "expand_dot",
     "expand_terms",
     "lookup",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
@@ -21,6 +22,7 @@ from mixeff.formula.bars import (
 )
 from mixeff.formula.checks import check_calls, check_response, check_terms
 from mixeff.formula.deparse import deparse, deparse_lines
+from mixeff.formula.functions import CONSTANTS
 from mixeff.formula.problems import formula_error
 from mixeff.formula.syntax import parse_expression
 from mixeff.formula.terms import Expanded, expand_terms
@@ -104,6 +106,20 @@ def _parse(
     if response is not None:
         check_response(response, text)
     return _assemble(text, response, rhs, double_bar, known)
+
+
+@lru_cache(maxsize=256)
+def depends_on_columns(text: str) -> bool:
+    """Whether ``parse_formula`` of this text can depend on ``columns``; remembered.
+
+    It can where a dot may stand for columns, or a name may be a constant's or a column's.
+
+    Examples
+    --------
+    >>> depends_on_columns("y ~ x + (1 | g)"), depends_on_columns("y ~ ."), depends_on_columns("pi")
+    (False, True, True)
+    """
+    return "." in text or not CONSTANTS.isdisjoint(re.findall(r"\w+", text))
 
 
 def expand_dot(formula: ModelFormula, columns: Iterable[str]) -> ModelFormula:

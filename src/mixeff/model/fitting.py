@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from mixeff.control import Control
 from mixeff.design.build import build_design
 from mixeff.design.design import Design
 from mixeff.errors import ConvergenceWarning, DesignError, OptionError
-from mixeff.formula import parse_formula
+from mixeff.formula import depends_on_columns, parse_formula
 from mixeff.formula.tree import ModelFormula
 from mixeff.frames.columns import open_frame
 from mixeff.frames.notices import notify
@@ -57,12 +56,13 @@ def prepare(
             f"not {type(formula).__name__}."
         )
     frame = open_frame(data)
-    parsed = parse_formula(formula, double_bar=control.double_bar, columns=frame.names())
+    # Asking a frame for all its names takes longer than remembering a formula.
+    columns = frame.names() if depends_on_columns(formula) else None
+    parsed = parse_formula(formula, double_bar=control.double_bar, columns=columns)
     _require_random(parsed)
     design = build_design(
         parsed, frame, weights=weights, offset=offset, contrasts=contrasts, na_action=na_action
     )
-    design = _own(design)
     request = Request(
         formula=formula,
         parsed=parsed,
@@ -78,18 +78,6 @@ def prepare(
         control=control,
     )
     return request, design
-
-
-def _own(design: Design) -> Design:
-    """The design with its own response and weights, which may be views of the caller's columns.
-
-    A fit must not change when the caller changes the data afterwards.
-    """
-    return dataclasses.replace(
-        design,
-        response=design.response.copy(),
-        weights=None if design.weights is None else design.weights.copy(),
-    )
 
 
 def fit_design(
