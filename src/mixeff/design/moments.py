@@ -26,7 +26,7 @@ class Moments:
     weights : (n,) array or None
     mean : (k,) weighted means
     centred : (k, k) weighted sums of products about the means
-    kinds : (k,) int32, see ``constant``, ``indicator``, ``zero``
+    kinds : (k,) int32, bits as in ``mixeff.compiled.twins``
     total : float, sum of the weights (n without)
     """
 
@@ -43,10 +43,12 @@ class Moments:
         found = column_moments(columns, NO_WEIGHTS if weights is None else weights, threads)
         return cls(columns, weights, *found)
 
-    @property
-    def constant(self) -> NDArray[np.bool_]:
-        """(k,) columns whose entries are all equal."""
-        return np.asarray((self.kinds & _CONSTANT) != 0)
+    def first_constant(self) -> int | None:
+        """The first column whose entries are all equal and not zero."""
+        for j, kind in enumerate(self.kinds.tolist()):
+            if kind & _CONSTANT and not kind & _ZERO:
+                return j
+        return None
 
     @property
     def indicator(self) -> NDArray[np.bool_]:

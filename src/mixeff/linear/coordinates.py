@@ -81,7 +81,7 @@ class Coordinates:
         """The inverse of ``theta``."""
         factors = partition.term_factors(theta)
         pairs = zip(self.random, factors, strict=True)
-        roots = [np.asarray(np.linalg.solve(b.matrix, L), dtype=np.float64) for b, L in pairs]
+        roots = [b.inverse @ L for b, L in pairs]
         return partition.from_factors(roots)
 
     def modes(self, working: Sequence[Floats]) -> tuple[Floats, ...]:
@@ -101,8 +101,8 @@ class Coordinates:
         """Xi per term: Z_work = Z T makes Xi_work = T'Xi T."""
         slopes = []
         for Xi, basis in zip(working, self.random, strict=True):
-            half = np.linalg.solve(basis.matrix.T, Xi)
-            slopes.append(np.linalg.solve(basis.matrix.T, half.T))
+            back = basis.inverse
+            slopes.append(back.T @ Xi @ back)
         return tuple(slopes)
 
 
@@ -153,7 +153,7 @@ def response(
     largest = float(max(y.max(), -y.min()))
     center = 0.0
     if fixed.constant is not None:  # what this misses of the mean, the projection takes out
-        center = float(y.mean() if weights is None else weights @ y / weights.sum())
+        center = float(y.sum() / n if weights is None else weights @ y / weights.sum())
     left = y - center
     X, shift, scale = fixed.working(design.X)
     projection = np.zeros(X.shape[1])

@@ -43,6 +43,16 @@ class Basis:
     dependent: bool = False
 
     @property
+    def inverse(self) -> Floats:
+        """The inverse of ``matrix``; that of I - c shift' is I + c shift', as shift'c = 0."""
+        out = np.diag(self.scale)
+        if self.constant is not None:
+            out += (self.scale * self.constant)[:, None] * self.shift
+        if self.rotation is None:
+            return out
+        return np.asarray(scipy.linalg.solve_triangular(self.rotation, out))
+
+    @property
     def log_determinant(self) -> float:
         """Log |det matrix|."""
         return float(np.linalg.slogdet(self.matrix)[1]) if self.matrix.size else 0.0
@@ -110,9 +120,9 @@ def constant_combination(columns: Floats, moments: Moments | None = None) -> Flo
     if moments is None:
         moments = Moments.of(columns)
     c = np.zeros(q)
-    constant = np.flatnonzero(moments.constant & ~moments.zero)
-    if constant.size:
-        c[constant[0]] = 1.0 / moments.mean[constant[0]]
+    constant = moments.first_constant()
+    if constant is not None:
+        c[constant] = 1.0 / moments.mean[constant]
         return c
     indicators = np.flatnonzero(moments.indicator)
     if not indicators.size:

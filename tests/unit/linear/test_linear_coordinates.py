@@ -124,6 +124,8 @@ def test_basis_is_the_matrix_it_claims(weights: np.ndarray | None) -> None:
         np.testing.assert_allclose(work, columns @ basis.matrix, atol=1e-8)
         w = np.ones(40) if weights is None else weights
         np.testing.assert_allclose((w @ work**2) / 40, 1.0, rtol=1e-8)
+        same = basis.inverse @ basis.matrix
+        np.testing.assert_allclose(same, np.eye(columns.shape[1]), atol=1e-8)
         assert basis.log_determinant == pytest.approx(np.linalg.slogdet(basis.matrix)[1])
         assert not basis.dependent
 
