@@ -154,7 +154,7 @@ class _Batch:
         chosen, partition = prepared.coordinates, prepared.partition
         products = prepared.products.fixed[:-1, :-1] / design.n
         factor, _ = scipy.linalg.lapack.dpotrf(products, lower=1)
-        start, also = partition.start(), ()
+        start, also = partition.start(), tuple[Floats, ...]()
         if not like.convergence.singular:
             start, also = chosen.working_theta(partition, like.theta), (start,)
         system = prepared.system(threads)
@@ -191,9 +191,9 @@ class _Batch:
         bad = np.flatnonzero((unit <= 1e-14 * largest * typical) | (unit <= 1e-12 * start))
         if bad.size:
             raise DesignError(
-                f"The fixed effects reproduce column {columns.start + int(bad[0])} of the responses "
-                "(counted from 0) exactly, so there is no variance left to divide among random "
-                "effects and residual: leave it out."
+                f"The fixed effects reproduce column {columns.start + int(bad[0])} of the "
+                "responses (counted from 0) exactly, so there is no variance left to divide among "
+                "random effects and residual: leave it out."
             )
         y /= unit
         return Responses(center, projection, unit, y)

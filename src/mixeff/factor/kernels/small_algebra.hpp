@@ -80,10 +80,11 @@ inline void left_singular(const double *M, int n, double *U, double *sizes, doub
             }
         if (done) break;
     }
-    for (int i = 0; i < n; ++i) {
-        double a = 0.0;
-        for (int j = 0; j < n; ++j) a += W[i * n + j] * W[i * n + j];
-        sizes[i] = std::sqrt(a);
+    for (int i = 0; i < n; ++i) {  // scaled: what is not zero must not underflow to zero
+        double most = 0.0, a = 0.0;
+        for (int j = 0; j < n; ++j) most = std::max(most, std::fabs(W[i * n + j]));
+        for (int j = 0; j < n && most > 0.0; ++j) a += (W[i * n + j] / most) * (W[i * n + j] / most);
+        sizes[i] = most * std::sqrt(a);
     }
 }
 
