@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LinearMixedModel(FitMethods):
     """A linear mixed model fitted by `lmer`. Immutable: `update` and `refit` return new ones.
 
