@@ -53,8 +53,12 @@ class Partition:
 
     def split(self, theta: Floats) -> tuple[Floats, ...]:
         """Theta per term."""
-        ends = np.cumsum([s.n_theta for s in self.structures])[:-1]
-        return tuple(np.split(theta, ends))
+        parts, first = [], 0
+        for s in self.structures:
+            last = first + s.n_theta
+            parts.append(theta[first:last])
+            first = last
+        return tuple(parts)
 
     def term_factors(self, theta: Floats) -> tuple[Floats, ...]:
         """Lambda (q, q) per term."""

@@ -121,6 +121,9 @@ def _column_of(name: str, array: Any) -> Column:
 
 
 def _category_labels(categories: Any) -> tuple[str, ...]:
+    array = categories.array
+    if type(array).__name__ == "ArrowStringArray":  # far quicker than through NumPy objects
+        return tuple(array.__arrow_array__().to_pylist())
     return category_labels(categories.tolist())
 
 
