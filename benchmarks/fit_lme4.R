@@ -77,7 +77,7 @@ if (spec$kind == "evaluation") {
   if (spec$kind == "bootstrap" || spec$kind == "refit") {
     count <- ncol(responses)
     again <- function() lapply(seq_len(count), function(j) quietly(refit(fit, responses[, j], control = control)))
-    if (spec$kind == "bootstrap") measure(again) else invisible(again())
+    measure(again)
     spec$limits[1] <- min(spec$limits[1], 3)
     out$seconds <- timed(again) / count
     # Not from refit(): the REML log-likelihood it reports after a new response is not that of the
@@ -96,4 +96,5 @@ if (spec$kind == "evaluation") {
   out$singular <- isSingular(fit)
   out$nobs <- nobs(fit)
 }
+for (name in intersect(c("seconds", "logliks"), names(out))) out[[name]] <- I(out[[name]])
 cat("\n", toJSON(out, digits = I(17), auto_unbox = TRUE), "\n", sep = "")

@@ -56,6 +56,9 @@ def main() -> None:
     out["loglik"], out["theta"] = fit.loglik, [float(t) for t in fit.theta]
     out["seconds"], out["nobs"] = out["first_fit"], fit.nobs
     if spec["kind"] == "refit":
+        before = reset_peak()
+        fit.refit(responses[:, 0])
+        out["memory"] = peak_above(before)
         again, out["seconds"] = timed(lambda: fit.refit(responses[:, 0]), *spec["limits"])
         out["loglik"], out["evaluations"] = again.loglik, again.convergence.evaluations
     if spec["kind"] == "bootstrap":

@@ -1,7 +1,7 @@
 """How cost grows: with groups, with the smaller of two crossed factors, with rows.
 
-    python benchmarks/growth.py             measure, write docs/growth.json, draw docs/growth.png
-    python benchmarks/growth.py --draw      draw again from docs/growth.json
+python benchmarks/growth.py             measure, write docs/growth.json, draw docs/growth.png
+python benchmarks/growth.py --draw      draw again from docs/growth.json
 """
 
 from __future__ import annotations
@@ -88,9 +88,7 @@ def rows_only() -> list[Point]:
     """1,000 groups whatever the number of rows."""
     formula = "y ~ x1 + x2 + x3 + x4 + (x1 | g)"
     sizes = (10_000, 30_000, 100_000, 300_000, 1_000_000, 2_000_000)
-    return [
-        {"size": n} | measure(formula, dict(simulated.groups(n, 1_000, seed=4))) for n in sizes
-    ]
+    return [{"size": n} | measure(formula, dict(simulated.groups(n, 1_000, seed=4))) for n in sizes]
 
 
 def slope(points: list[Point], key: str, last: int = 3) -> float:
