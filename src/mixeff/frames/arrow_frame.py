@@ -138,7 +138,8 @@ def _from_dictionary(name: str, array: Any) -> FactorColumn:
     if array is None:
         return FactorColumn(name, np.empty(0, np.int32), (), ordered)
     codes, dictionary = _codes(array), array.dictionary
-    if pa.types.is_string(dictionary.type) and not dictionary.null_count:
+    text = pa.types.is_string(dictionary.type) or pa.types.is_large_string(dictionary.type)
+    if text and not dictionary.null_count:
         return FactorColumn(name, codes, LazyLevels(len(dictionary), dictionary.to_pylist), ordered)
     entries = dictionary.to_pylist()
     if None in entries:
