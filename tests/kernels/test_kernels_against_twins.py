@@ -20,8 +20,15 @@ SCRATCH = {"scatter_tail": {6}, "inverse_tail": {8}}
 
 def comparable(name, args, i):
     array = args[i]
-    if name == "factor_tail" and i == 1:
+    # S counts above its diagonal, L below; both lie in one array.
+    if name == "factor_tail" and i < 2:
+        return np.tril(array) if i else np.triu(array)
+    if name == "scatter_tail" and i == 5:
+        return np.triu(array)
+    if name in ("solve_tail", "invert_tail") and i == 0:
         return np.tril(array)
+    if name == "tail_traces" and i == 0:
+        return np.triu(array)
     if name in ("invert_tail", "scale_inverse") and array.ndim == 2:
         size = args[1]
         return array[:size, :size]

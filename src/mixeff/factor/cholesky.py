@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from weakref import ReferenceType, ref
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +14,12 @@ from mixeff.errors import ConvergenceError, DesignError
 from mixeff.factor import kernels, selected_inverse, solves
 from mixeff.factor.elimination import plan_elimination
 from mixeff.factor.stages import PANEL_ROWS, Layout, Stage, build_layout
-from mixeff.factor.threads import blas_threads
+from mixeff.factor.threads import one_blas_thread
 
 Floats = NDArray[np.float64]
+
+SHARED_TAIL = 1000
+"""Above this size of the dense tail (8 MB) all factors of a system share one set of arrays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,19 @@ class StageStore:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """All arrays of one factor: the stages, S_0 and L of the dense tail, three scalars."""
+    """All arrays of one factor.
+
+    Attributes
+    ----------
+    stages : tuple of StageStore
+    S : (T, T) array, S_0 of the dense tail, on and above its diagonal only
+    L : (T, T) array, its Cholesky factor, on and below the diagonal only
+    scalars : (3,) array
+
+    Notes
+    -----
+    ``S`` and ``L`` share memory: ``L`` is ``S`` moved down by one row.
+    """
 
     stages: tuple[StageStore, ...]
     S: Floats
@@ -49,7 +65,9 @@ class Store:
     def of(cls, layout: Layout) -> Store:
         """Allocate for a layout."""
         stages = tuple(StageStore.of(s, i == 0) for i, s in enumerate(layout.stages))
-        return cls(stages, np.empty_like(layout.A), np.zeros_like(layout.A), np.zeros(3))
+        size = layout.products.size
+        both = np.zeros((size + 1, size))
+        return cls(stages, both[:-1], both[1:], np.zeros(3))
 
 
 class BlockedSystem:
@@ -58,7 +76,7 @@ class BlockedSystem:
     Parameters
     ----------
     products : CrossProducts
-    threads : int, BLAS threads where the dense tail is large
+    threads : int, of the kernels; results do not depend on it
 
     Attributes
     ----------
@@ -80,8 +98,9 @@ class BlockedSystem:
         self.threads = threads
         self.layout = build_layout(products, plan_elimination(products))
         # Room to pack the dense levels of a stage, 128 scalar ones or more at a time.
-        self.panel = np.empty((PANEL_ROWS, self.layout.A.shape[0]))
+        self.panel = np.empty((PANEL_ROWS, self.layout.products.size))
         self._free: list[Store] = []
+        self._holder: ReferenceType[BlockedFactor] | None = None
         self._scratch: selected_inverse.Scratch | None = None
 
     def factorize(self, Lambda: Sequence[Floats]) -> BlockedFactor:
@@ -100,18 +119,33 @@ class BlockedSystem:
                 f"Lambda must be one square matrix per grouping factor, of sizes {self.n_columns}; "
                 f"got shapes {[m.shape for m in matrices]}."
             )
-        store = self._free.pop() if self._free else Store.of(self.layout)
+        factor = BlockedFactor(self, matrices)
+        self.fill(factor)
+        return factor
+
+    def fill(self, factor: BlockedFactor) -> Store:
+        """Factor again where the arrays of a factor were given to a later one."""
+        store = self._room()
         try:
-            with self.blas():
-                logdet = _factor(self, store, matrices)
+            with one_blas_thread():
+                logdet = _factor(self, store, factor.Lambda)
         except (ConvergenceError, DesignError):
             self._free.append(store)
             raise
-        return BlockedFactor(self, store, matrices, logdet)
+        factor.receive(store, logdet)
+        self._holder = ref(factor)
+        return store
 
-    def blas(self) -> blas_threads:
-        """Context in which SciPy's BLAS uses as many threads as the dense tail is worth."""
-        return blas_threads(self.layout.A.shape[0], self.threads)
+    def _room(self) -> Store:
+        """Free arrays; where they are large, those of the factor that has them now."""
+        if self._free:
+            return self._free.pop()
+        holder = self._holder() if self._holder is not None else None
+        if holder is not None and self.layout.products.size > SHARED_TAIL:
+            store = holder.give_up()
+            if store is not None:
+                return store
+        return Store.of(self.layout)
 
     def scratch(self) -> selected_inverse.Scratch:
         """Arrays for the selected inverse, made once; valid only within one call."""
@@ -128,7 +162,7 @@ def _factor(system: BlockedSystem, store: Store, Lambda: tuple[Floats, ...]) -> 
     """Eliminate the stages, factor the tail; log-determinant of the stages."""
     layout = system.layout
     logdet = 0.0
-    np.copyto(store.S, layout.A)
+    layout.products.fill(store.S)
     for stage, at in zip(layout.stages[1:], store.stages[1:], strict=True):
         np.copyto(at.G, stage.G)
         np.copyto(at.B, stage.B)
@@ -148,7 +182,7 @@ def _factor(system: BlockedSystem, store: Store, Lambda: tuple[Floats, ...]) -> 
             stage.by_column.meets, stage.by_column.row, stage.by_column.level, system.threads,
         )  # fmt: skip
     tail = tuple(Lambda[i] for i in layout.tail_groups)
-    bad = kernels.factor_tail(store.S, store.L, layout.starts, tail, store.scalars)
+    bad = kernels.factor_tail(store.S, store.L, layout.starts, tail, store.scalars, system.threads)
     if bad > layout.starts[-1]:
         raise DesignError(
             "The fixed-effects columns are linearly dependent (or dependent to rounding) once "
@@ -169,23 +203,38 @@ _NOT_DEFINITE = (
 class BlockedFactor:
     """The system factored at one Lambda; see ``mixeff.factor.system.Factor``."""
 
-    def __init__(
-        self, system: BlockedSystem, store: Store, Lambda: tuple[Floats, ...], logdet: float
-    ) -> None:
+    logdet_random: float
+    logdet_fixed: float
+    pwrss: float
+
+    def __init__(self, system: BlockedSystem, Lambda: tuple[Floats, ...]) -> None:
         self.system = system
         self.layout = system.layout
-        self.store = store
         self.Lambda = Lambda
-        scalars = store.scalars
-        self.logdet_random = logdet + float(scalars[0])
-        self.logdet_fixed = float(scalars[1])
-        self.pwrss = float(scalars[2])
         self.inverses = tuple(solves.inverse_if_sound(L) for L in Lambda)
+        self._store: Store | None = None
         self._state: solves.ModeState | None = None
+
+    def receive(self, store: Store, logdet: float) -> None:
+        """Take the arrays in which this factor was computed."""
+        self._store = store
+        self.logdet_random = logdet + float(store.scalars[0])
+        self.logdet_fixed = float(store.scalars[1])
+        self.pwrss = float(store.scalars[2])
+
+    def give_up(self) -> Store | None:
+        """Hand the arrays on; they are computed again when this factor is asked for more."""
+        store, self._store = self._store, None
+        return store
+
+    @property
+    def store(self) -> Store:
+        """The arrays of this factor."""
+        return self.system.fill(self) if self._store is None else self._store
 
     def __del__(self) -> None:
         # The arrays go back to the system, so the loop over theta allocates none.
-        store = getattr(self, "store", None)
+        store = getattr(self, "_store", None)
         if store is not None:
             self.system.release(store)
 
@@ -196,7 +245,7 @@ class BlockedFactor:
 
     def _modes(self) -> solves.ModeState:
         if self._state is None:
-            with self.system.blas():
+            with one_blas_thread():
                 self._state = solves.conditional_modes(self)
         return self._state
 
@@ -207,7 +256,7 @@ class BlockedFactor:
 
     def unscaled_covariance(self) -> Floats:
         """(p, p) (X' V^-1 X)^-1."""
-        with self.system.blas():
+        with one_blas_thread():
             return solves.unscaled_covariance(self)
 
     def modes(self) -> tuple[Floats, ...]:
@@ -220,17 +269,17 @@ class BlockedFactor:
 
     def trace_blocks(self, reml: bool) -> tuple[Floats, ...]:
         """H_i per term, (q, q): sum of the diagonal blocks of Z_i' P Z_i (ML: Z_i' V^-1 Z_i)."""
-        with self.system.blas():
+        with one_blas_thread():
             return selected_inverse.trace_blocks(self, reml)
 
     def conditional_variances(self) -> tuple[Floats, ...]:
         """Per term (J, q, q): diagonal blocks of Lambda (Lambda'Z'Z Lambda + I)^-1 Lambda'."""
-        with self.system.blas():
+        with one_blas_thread():
             return selected_inverse.conditional_variances(self)
 
     def quadratic(self, directions: Sequence[Floats]) -> Floats:
         """(m, m) matrix c_j' Z' P Z c_k; directions are given as (J, q, m) per term."""
-        with self.system.blas():
+        with one_blas_thread():
             return solves.quadratic(self, directions)
 
     def solve(self, right: Floats) -> Floats:
@@ -239,5 +288,5 @@ class BlockedFactor:
         ``right`` (sum J q + p,) or (sum J q + p, m): the grouping factors in the caller's order,
         level by level with the columns of a level together, then the fixed effects.
         """
-        with self.system.blas():
+        with one_blas_thread():
             return solves.solve(self, right)

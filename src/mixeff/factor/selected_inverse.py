@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixeff.factor import kernels
-from mixeff.factor.solves import scale_tail_rows
-from mixeff.factor.stages import Layout, columns_of
+from mixeff.factor.solves import scale_tail_rows, symmetric_columns
+from mixeff.factor.stages import Layout
+from mixeff.factor.tail_products import columns_of
 
 if TYPE_CHECKING:
     from mixeff.factor.cholesky import BlockedFactor
@@ -43,7 +44,7 @@ class Scratch:
     def of(cls, layout: Layout) -> Scratch:
         """Allocate for a layout."""
         return cls(
-            np.zeros_like(layout.A),
+            np.zeros((layout.products.size, layout.products.size)),
             tuple(np.empty_like(s.B) for s in layout.stages),
             tuple(np.empty_like(s.G) for s in layout.stages),
             tuple(np.empty_like(s.G) for s in layout.stages),
@@ -56,7 +57,7 @@ def trace_blocks(factor: BlockedFactor, reml: bool) -> tuple[Floats, ...]:
     scratch = factor.system.scratch()
     size = int(layout.starts[-1]) + (factor.system.p if reml else 0)
     found: dict[int, Floats] = {}
-    kernels.invert_tail(factor.store.L, size, scratch.Q)
+    kernels.invert_tail(factor.store.L, size, scratch.Q, factor.system.threads)
     products = kernels.tail_traces(
         factor.store.S, scratch.Q, size, layout.starts, factor.tail_Lambda
     )
@@ -79,10 +80,11 @@ def tail_trace_directly(factor: BlockedFactor, a: int, size: int) -> Floats:
     layout, S = factor.layout, factor.store.S
     cols = slice(int(layout.starts[a]), int(layout.starts[a + 1]))
     q = factor.tail_Lambda[a].shape[0]
-    V = scale_tail_rows(factor, S[:size, cols], transpose=True)
+    own = symmetric_columns(S, cols)[:size]
+    V = scale_tail_rows(factor, own, transpose=True)
     kernels.solve_tail(factor.store.L, V, False)
     V = V.reshape(size, -1, q)
-    total = diagonal_blocks(S, cols, q).sum(axis=0)
+    total = diagonal_blocks(own[cols], slice(0, own.shape[1]), q).sum(axis=0)
     return np.asarray(total - np.einsum("kla,klb->ab", V, V, optimize=True))
 
 
@@ -102,7 +104,7 @@ def invert_stages(factor: BlockedFactor, size: int, scratch: Scratch) -> None:
         kernels.inverse_tail(
             stage.pointer, stage.skip, drop, stage.columns, layout.tail, at.B, scratch.Q, QB,
             factor.system.panel, stage.by_column.meets, stage.by_column.row,
-            stage.by_column.level, factor.system.threads,
+            stage.by_column.level, s == 0, factor.system.threads,
         )  # fmt: skip
         for link in stage.links:
             kernels.inverse_stage(
@@ -121,7 +123,7 @@ def conditional_variances(factor: BlockedFactor) -> tuple[Floats, ...]:
     scratch = factor.system.scratch()
     size = int(layout.starts[-1])
     found: dict[int, Floats] = {}
-    kernels.invert_tail(factor.store.L, size, scratch.Q)
+    kernels.invert_tail(factor.store.L, size, scratch.Q, factor.system.threads)
     kernels.scale_inverse(scratch.Q, size, layout.starts, factor.tail_Lambda)
     for a, group in enumerate(layout.tail_groups):
         cols = slice(int(layout.starts[a]), int(layout.starts[a + 1]))

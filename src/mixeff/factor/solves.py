@@ -62,6 +62,15 @@ def scale_tail_rows(factor: BlockedFactor, M: Floats, transpose: bool) -> Floats
     return out
 
 
+def symmetric_columns(S: Floats, own: slice) -> Floats:
+    """(T, m) columns of the symmetric matrix of which only the upper triangle of S counts."""
+    out = np.array(S[:, own])
+    block = np.triu(out[own])
+    out[own] = block + np.triu(block, 1).T
+    out[own.stop :] = S[own, own.stop :].T
+    return out
+
+
 def _forward(factor: BlockedFactor, t: Floats) -> None:
     """In place: the forward half of a solve, scaled coordinates, global order with a row for y."""
     gathered = np.zeros_like(t)
@@ -113,8 +122,8 @@ def scores(factor: BlockedFactor, state: ModeState) -> tuple[Floats, ...]:
         elif i in layout.tail_groups:
             a = layout.tail_groups.index(i)
             rows = slice(layout.starts[a], layout.starts[a + 1])
-            S = factor.store.S[rows]
-            found[i] = (S[:, -1] - S[:, :-1] @ state.b[layout.tail : -1, 0]).reshape(u.shape)
+            S = symmetric_columns(factor.store.S, rows)
+            found[i] = (S[-1] - S[:-1].T @ state.b[layout.tail : -1, 0]).reshape(u.shape)
     for stage, at in zip(layout.stages, factor.store.stages, strict=True):
         if factor.inverses[stage.group] is None:
             kernels.residual_scores(
@@ -143,7 +152,7 @@ def quadratic(factor: BlockedFactor, directions: Sequence[Floats]) -> Floats:
     out = np.zeros_like(c)
     for stage in layout.stages:
         kernels.multiply(stage.G, stage.pointer, stage.columns, stage.B, stage.start, c, out)
-    out[layout.tail :] += layout.A @ c[layout.tail :]
+    out[layout.tail :] += layout.products.times(c[layout.tail :])
     total = c.T @ out
     t = _times_Lambda_transposed(factor, out)
     _forward(factor, t)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mixeff.crossproducts.blocks import CrossProducts, PairProducts
 from mixeff.factor import kernels
 from mixeff.factor.elimination import Plan
+from mixeff.factor.tail_products import TailProducts
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int32]
@@ -101,7 +102,7 @@ class Layout:
     tail_groups : tuple of int, caller's positions of the tail's factors
     starts : (k + 1,) int64 array, first tail column of each; the last entry is the first of X
     tail : int, global position of the first tail column
-    A : (T, T) array, symmetric, products of the tail columns, X and y last
+    products : TailProducts, products of the T tail columns, X and y last
     position : tuple of int, first global column of every grouping factor, the caller's order
     """
 
@@ -109,13 +110,18 @@ class Layout:
     tail_groups: tuple[int, ...]
     starts: Longs
     tail: int
-    A: Floats
+    products: TailProducts
     position: tuple[int, ...]
 
     @property
     def width(self) -> int:
         """All columns of Z, X and y."""
-        return self.tail + int(self.A.shape[0])
+        return self.tail + self.products.size
+
+    @property
+    def A(self) -> Floats:
+        """(T, T) products of the tail columns; for a large tail a new array every time."""
+        return self.products.dense()
 
 
 def build_layout(products: CrossProducts, plan: Plan) -> Layout:
@@ -130,37 +136,8 @@ def build_layout(products: CrossProducts, plan: Plan) -> Layout:
     stages: list[Stage] = []
     for s in reversed(range(len(plan.chain))):
         stages.insert(0, build_stage(products, plan, position, s, stages))
-    A = dense_tail(products, plan.tail, starts)
-    return Layout(tuple(stages), plan.tail, starts, tail, A, tuple(position))
-
-
-def dense_tail(products: CrossProducts, groups: tuple[int, ...], starts: Longs) -> Floats:
-    """The symmetric (T, T) products of the tail's columns."""
-    first = int(starts[-1])
-    A = np.zeros((first + products.p + 1, first + products.p + 1))
-    A[first:, first:] = products.fixed
-    for a, i in enumerate(groups):
-        group = products.groups[i]
-        J, q = group.n_levels, group.n_columns
-        own = slice(int(starts[a]), int(starts[a + 1]))
-        A[first:, own] = group.dense.transpose(1, 0, 2).reshape(-1, J * q)
-        A[own, first:] = A[first:, own].T
-        rows = columns_of(own, np.arange(J), q)
-        A[rows[:, :, None], rows[:, None, :]] = group.gram
-        for b in range(a):
-            pair = products.pair(i, groups[b])
-            other = slice(int(starts[b]), int(starts[b + 1]))
-            rows = columns_of(own, pair.row_of_pair(), q)
-            cols = columns_of(other, pair.indices, pair.values.shape[2])
-            A[rows[:, :, None], cols[:, None, :]] = pair.values
-            A[other, own] = A[own, other].T
-    return A
-
-
-def columns_of(own: slice, levels: NDArray[np.integer], q: int) -> Longs:
-    """(m, q) tail columns of m levels of the factor whose columns are ``own``."""
-    columns: Longs = own.start + levels[:, None].astype(np.int64) * q + np.arange(q)
-    return columns
+    inner = TailProducts.of(products, plan.tail, starts)
+    return Layout(tuple(stages), plan.tail, starts, tail, inner, tuple(position))
 
 
 def build_stage(
@@ -177,7 +154,9 @@ def build_stage(
         counts += pair.row_counts() * pair.values.shape[2]
     pointer = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     columns = np.zeros(pointer[-1], dtype=np.int32)
-    B = np.zeros((pointer[-1], q))
+    # Alone, a factor's rows are its products with X and y as they stand: nothing is copied.
+    alone = not ancestors and not crossed
+    B = group.dense.reshape(-1, q) if alone else np.zeros((pointer[-1], q))
     offset, levels = 0, single_ancestor(ancestors[0], J) if later else np.zeros(J, np.int32)
     chain: list[tuple[int, Codes]] = []
     for stage, pair in zip(later, ancestors, strict=True):
@@ -193,7 +172,8 @@ def build_stage(
     width = sum(g.n_levels * g.n_columns for g in products.groups)
     dense = row[:, None] + np.arange(products.p + 1)
     columns[dense] = width + np.arange(products.p + 1)
-    B[dense] = group.dense
+    if not alone:
+        B[dense] = group.dense
     links = tuple(
         Link(s + 1 + i, at, to, places(pointer, columns, later[i], to))
         for i, (at, to) in enumerate(chain)

@@ -1,7 +1,8 @@
-"""How many threads SciPy's own OpenBLAS uses while the dense tail is factored.
+"""SciPy's own OpenBLAS on one thread while the kernels share out tiles of the dense tail.
 
 Two threads on small blocks spin on a busy core and make the same code 20 to 300 times slower
-(ENGINE section 8); numpy and scipy each carry a BLAS of their own, and it is SciPy's that counts.
+(ENGINE section 8), and the sums of a threaded BLAS depend on the number of threads; numpy and scipy
+each carry a BLAS of their own, and it is SciPy's that counts.
 """
 
 from __future__ import annotations
@@ -12,9 +13,6 @@ from functools import cache
 from pathlib import Path
 
 import scipy
-
-SMALL_TAIL = 1500
-"""Below this size of the dense tail one thread is fastest."""
 
 _SYMBOLS = (
     "scipy_openblas_{}_num_threads",
@@ -44,31 +42,25 @@ def _openblas() -> tuple[Callable[[], int], Callable[[int], None]] | None:
     return None
 
 
-class blas_threads:  # noqa: N801  (used as a function)
-    """One BLAS thread for a small dense tail, ``threads`` for a large one; restored afterwards.
+class one_blas_thread:  # noqa: N801  (used as a function)
+    """SciPy's BLAS on one thread inside the block; restored afterwards.
 
     A plain class, not a generator: it is entered several times in every evaluation.
-
-    Parameters
-    ----------
-    tail : int, columns of the dense tail
-    threads : int, the user's setting
     """
 
-    __slots__ = ("before", "wanted")
+    __slots__ = ("before",)
 
-    def __init__(self, tail: int, threads: int) -> None:
-        self.wanted = threads if tail >= SMALL_TAIL else 1
-        self.before = self.wanted
+    def __init__(self) -> None:
+        self.before = 1
 
     def __enter__(self) -> None:
         handle = _openblas()
         if handle is not None:
             self.before = handle[0]()
-            if self.before != self.wanted:
-                handle[1](self.wanted)
+            if self.before != 1:
+                handle[1](1)
 
     def __exit__(self, *problem: object) -> None:
         handle = _openblas()
-        if handle is not None and self.before != self.wanted:
+        if handle is not None and self.before != 1:
             handle[1](self.before)

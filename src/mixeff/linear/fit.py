@@ -16,6 +16,7 @@ from mixeff.linear.criterion import LinearCriterion, LinearEvaluation
 from mixeff.linear.determined import check_determined
 from mixeff.linear.estimate import LinearEstimate
 from mixeff.linear.small import SmallEvaluation, find_optimum
+from mixeff.linear.starting import starting_theta
 from mixeff.linear.working import WorkingModel, working_model
 from mixeff.optimize import Optimum, Verdict
 from mixeff.optimize.sentences import TermNames, verdict
@@ -66,7 +67,7 @@ def fit_linear(
             start, also = like.theta, (model.partition.start(),)
     else:
         model = working_model(design, control.threads)
-    first = model.partition.start()
+    first = starting_theta(model.system, model.partition)
     if start is not None:
         first = model.coordinates.working_theta(model.partition, checked_theta(design, start))
     criterion = LinearCriterion(model.system, model.partition, reml)

@@ -96,7 +96,7 @@ def small_layout(system: System, partition: Partition) -> Layout | None:
         return None
     layout = system.layout
     inner = [s.G.shape[0] * s.G.shape[1] for s in layout.stages[1:]]
-    if layout.A.shape[0] + sum(inner) > LARGEST_TAIL or max(system.n_columns) > LARGEST_THETA:
+    if layout.products.size + sum(inner) > LARGEST_TAIL or max(system.n_columns) > LARGEST_THETA:
         return None
     rows = np.diff(layout.stages[0].pointer).astype(np.float64)
     if float(rows @ rows) * layout.stages[0].G.shape[1] > LARGEST_WORK:

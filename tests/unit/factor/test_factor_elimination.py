@@ -125,33 +125,32 @@ def test_walking_the_tail_by_column_changes_nothing(reml, monkeypatch):
         np.testing.assert_allclose(H, want, rtol=0, atol=1e-9 * np.abs(want).max())
 
 
-def test_blas_threads_are_set_and_restored():
+def test_blas_runs_on_one_thread_inside_and_is_restored():
     handle = threads._openblas()
     if handle is None:
-        with threads.blas_threads(10_000, 2):
+        with threads.one_blas_thread():
             pass
         return
     get, put = handle
     before = get()
     try:
         put(2)
-        with threads.blas_threads(100, 2):
+        # Even blocks of nine columns start threads where they may (measured: 40 times slower).
+        with threads.one_blas_thread():
+            assert get() == 1
+            with threads.one_blas_thread():
+                assert get() == 1
             assert get() == 1
         assert get() == 2
-        with pytest.raises(ZeroDivisionError), threads.blas_threads(100, 2):
+        with pytest.raises(ZeroDivisionError), threads.one_blas_thread():
             raise ZeroDivisionError
         assert get() == 2
-        with threads.blas_threads(threads.SMALL_TAIL, 1):
-            assert get() == 1
-        # Even blocks of nine columns start threads where they may (measured: 40 times slower).
-        with threads.blas_threads(4, 2):
-            assert get() == 1
     finally:
         put(before)
 
 
 def test_another_blas_is_left_alone(monkeypatch):
     monkeypatch.setattr(threads, "_openblas", lambda: None)
-    with threads.blas_threads(10_000, 8):
+    with threads.one_blas_thread():
         pass
     assert threads._openblas() is None

@@ -105,6 +105,7 @@ def factor_tail(
     starts: Longs,
     Lambdas: tuple[Floats, ...],
     out: Floats,
+    threads: int,
     /,
 ) -> int: ...
 def solve_tail(
@@ -117,6 +118,7 @@ def invert_tail(
     L: Floats,
     size: int,
     Q: Floats,
+    threads: int,
     /,
 ) -> None: ...
 def tail_traces(
@@ -147,6 +149,7 @@ def inverse_tail(
     meets: Longs,
     meets_row: Codes,
     meets_level: Codes,
+    half: bool,
     threads: int,
     /,
 ) -> None: ...

@@ -22,10 +22,11 @@ Blas load_all() {
     nb::object b = nb::module_::import_("scipy.linalg.cython_blas").attr("__pyx_capi__");
     nb::object l = nb::module_::import_("scipy.linalg.cython_lapack").attr("__pyx_capi__");
     load(b, "dtrsm", found.dtrsm);
+    load(b, "dtrmm", found.dtrmm);
     load(b, "dsyrk", found.dsyrk);
     load(b, "dgemm", found.dgemm);
+    load(l, "dtrtri", found.dtrtri);
     load(l, "dpotrf", found.dpotrf);
-    load(l, "dpotri", found.dpotri);
     return found;
 }
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "blas.hpp"
+#include "dense.hpp"
 #include "kernels.hpp"
 #include "parallel.hpp"
 #include "small.hpp"
@@ -32,15 +32,21 @@ inline void gather_level(const double *B, const int32_t *at, int64_t m, const do
     }
 }
 
-// out = sum_j row[at[j]] B_j for one row of Q and one level.
+// out = sum_j row[at[j]] B_j for one row of Q and m rows of a level, times factor, plus out.
 template <int Q>
 inline void gather_row(const double *B, const int32_t *at, int64_t m, const double *row,
-                       double *out, int64_t size) {
+                       double factor, double *out, int64_t size) {
     const int64_t q = Q ? Q : size;
-    for (int64_t k = 0; k < q; ++k) out[k] = 0.0;
-    for (int64_t j = 0; j < m; ++j) {
-        const double v = row[at[j]];
-        for (int64_t k = 0; k < q; ++k) out[k] += v * B[j * q + k];
+    double fixed[Q ? Q : 1] = {0.0};
+    if constexpr (Q != 0) {
+        for (int64_t j = 0; j < m; ++j)
+            for (int64_t k = 0; k < q; ++k) fixed[k] += row[at[j]] * B[j * q + k];
+        for (int64_t k = 0; k < q; ++k) out[k] += factor * fixed[k];
+    } else {
+        for (int64_t j = 0; j < m; ++j) {
+            const double v = factor * row[at[j]];
+            for (int64_t k = 0; k < q; ++k) out[k] += v * B[j * q + k];
+        }
     }
 }
 
@@ -48,7 +54,7 @@ inline void gather_row(const double *B, const int32_t *at, int64_t m, const doub
 
 void inverse_tail(Longs pointer, int64_t skip, int64_t drop, Codes columns, int64_t tail, Mat B,
                   Mat Q, MatOut QB, MatOut panel, Longs meets, Codes meets_row, Codes meets_level,
-                  int threads) {
+                  bool half, int threads) {
     const int64_t n_levels = int64_t(pointer.shape(0)) - 1, q = int64_t(B.shape(1));
     const int64_t width = int64_t(Q.shape(0)), size = width - drop;
     // The panel holds the packed columns in its first half and the products in its second.
@@ -61,11 +67,8 @@ void inverse_tail(Longs pointer, int64_t skip, int64_t drop, Codes columns, int6
     std::vector<int64_t> packed;
     auto flush = [&] {
         if (packed.empty()) return;
-        char no = 'N';
-        int n = int(size), k = int(int64_t(packed.size()) * q), ld = int(width);
-        double one = 1.0, zero = 0.0;
-        blas().dgemm(&no, &no, &n, &k, &n, &one, const_cast<double *>(Q.data()), &ld, panel.data(),
-                     &ld, &zero, result, &ld);
+        tiled_symmetric(Q.data(), size, width, panel.data(), int64_t(packed.size()) * q, width,
+                        result, threads);
         for (size_t s = 0; s < packed.size(); ++s) {
             const int64_t l = packed[s], first = ptr[l] + skip, last = ptr[l + 1] - drop;
             const double *p = result + int64_t(s) * q * width;
@@ -78,13 +81,21 @@ void inverse_tail(Longs pointer, int64_t skip, int64_t drop, Codes columns, int6
     with_size(q, [&](auto fixed) {
         constexpr int F = decltype(fixed)::value;
         if (by_column)
-            share(size, threads, [&](int64_t r) {
+            share(size, threads, 16, [&](int64_t r) {
                 // One row of Q stays in cache while the levels that meet it stream by.
                 const double *row = Q.data() + r * width - tail;
                 for (int64_t e = meets.data()[r]; e < meets.data()[r + 1]; ++e) {
                     const int64_t l = meets_level.data()[e], first = ptr[l] + skip;
-                    gather_row<F>(B.data() + first * q, col + first, ptr[l + 1] - drop - first, row,
-                                  QB.data() + meets_row.data()[e] * q, q);
+                    const int64_t own = meets_row.data()[e], from = half ? own : first;
+                    double *out = QB.data() + own * q;
+                    std::fill(out, out + q, 0.0);
+                    if (half) {
+                        const double diagonal = row[col[own]];
+                        for (int64_t k = 0; k < q; ++k) out[k] = diagonal * B.data()[own * q + k];
+                    }
+                    const int64_t start = from + half;
+                    gather_row<F>(B.data() + start * q, col + start, ptr[l + 1] - drop - start, row,
+                                  half ? 2.0 : 1.0, out, q);
                 }
             });
         for (int64_t l = 0; l < n_levels; ++l) {
@@ -150,6 +161,10 @@ void level_quadratic(Longs pointer, Mat B, Mat QB, CubeOut K) {
                 for (int64_t a = 0; a < q; ++a)
                     for (int64_t j = 0; j < q; ++j) out[a * q + j] += b[a] * c[j];
             }
+            // Half of QB is enough: the sum is symmetric.
+            for (int64_t a = 0; a < q; ++a)
+                for (int64_t j = 0; j < a; ++j)
+                    out[a * q + j] = out[j * q + a] = (out[a * q + j] + out[j * q + a]) / 2;
         }
     });
 }

@@ -37,15 +37,15 @@ nb::tuple index_columns(Longs pointer, int64_t skip, Codes columns, int64_t tail
 void scatter_stage(Longs pointer, int64_t offset, Codes ancestor, Codes place, Mat C, CubeOut G,
                    MatOut B);
 
-int64_t factor_tail(MatOut S, MatOut L, Longs starts, Mats Lambdas, VecOut out);
+int64_t factor_tail(MatOut S, MatOut L, Longs starts, Mats Lambdas, VecOut out, int threads);
 void solve_tail(Mat L, MatOut right, bool transpose);
-void invert_tail(Mat L, int64_t size, MatOut Q);
+void invert_tail(Mat L, int64_t size, MatOut Q, int threads);
 nb::list tail_traces(Mat S, Mat Q, int64_t size, Longs starts, Mats Lambdas);
 void scale_inverse(MatOut Q, int64_t size, Longs starts, Mats Lambdas);
 
 void inverse_tail(Longs pointer, int64_t skip, int64_t drop, Codes columns, int64_t tail, Mat B,
                   Mat Q, MatOut QB, MatOut panel, Longs meets, Codes meets_row, Codes meets_level,
-                  int threads);
+                  bool half, int threads);
 void inverse_stage(Longs pointer, int64_t offset, int64_t drop, Codes ancestor, Codes place, Mat B,
                    Cube diagonal, Mat off, MatOut QB);
 void level_quadratic(Longs pointer, Mat B, Mat QB, CubeOut K);

@@ -32,10 +32,13 @@ void split(const int64_t *cumulative, int64_t count, int threads, Work work) {
     for (auto &member : team) member.join();
 }
 
-// work(i) for i in 0 .. count-1 in short runs handed out as threads get free.
+// work(i) for i in 0 .. count-1 in runs handed out as threads get free.
 template <typename Work>
-void share(int64_t count, int threads, Work work) {
-    const int64_t run = 16;
+void share(int64_t count, int threads, int64_t run, Work work) {
+    if (threads <= 1 || count <= run) {
+        for (int64_t i = 0; i < count; ++i) work(i);
+        return;
+    }
     std::atomic<int64_t> next(0);
     auto member = [&] {
         for (int64_t from = next.fetch_add(run); from < count; from = next.fetch_add(run))

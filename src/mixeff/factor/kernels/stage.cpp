@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "blas.hpp"
+#include "dense.hpp"
 #include "kernels.hpp"
 #include "parallel.hpp"
 #include "small.hpp"
@@ -52,15 +52,14 @@ double eliminate_levels(const double *G, const int64_t *ptr, const double *B, co
     return 2.0 * (logdet + std::log(pivots));
 }
 
-// S[at[i], at[j]] -= C_i C_j' for one row i and j <= i.
+// row[at[j]] -= C_0 C_j' for the m rows of a level from one of them on.
 template <int Q>
-inline void subtract_row(const double *C, const int32_t *at, int64_t i, double *row, int64_t size) {
+inline void subtract_row(const double *C, const int32_t *at, int64_t m, double *row, int64_t size) {
     const int64_t q = Q ? Q : size;
-    const double *ci = C + i * q;
-    for (int64_t j = 0; j <= i; ++j) {
+    for (int64_t j = 0; j < m; ++j) {
         const double *cj = C + j * q;
         double s = 0.0;
-        for (int64_t k = 0; k < q; ++k) s += ci[k] * cj[k];
+        for (int64_t k = 0; k < q; ++k) s += C[k] * cj[k];
         row[at[j]] -= s;
     }
 }
@@ -114,22 +113,19 @@ void scatter_tail(Longs pointer, int64_t skip, Codes columns, int64_t tail, Mat 
     int64_t used = 0;
     auto flush = [&] {
         if (!used) return;
-        char upper = 'U', none = 'N';
-        int n = int(width), k = int(used), ld = int(width);
-        double minus = -1.0, one = 1.0;
-        blas().dsyrk(&upper, &none, &n, &k, &minus, panel.data(), &ld, &one, S.data(), &ld);
+        tiled_subtract(panel.data(), used, width, width, S.data(), threads);
         used = 0;
     };
     with_size(q, [&](auto size) {
         constexpr int Q = decltype(size)::value;
         if (by_column)
-            share(width, threads, [&](int64_t r) {
+            share(width, threads, 16, [&](int64_t r) {
                 // One row of S stays in cache while the levels that meet it stream by, in order.
                 double *row = S.data() + r * width - tail;
                 for (int64_t e = meets.data()[r]; e < meets.data()[r + 1]; ++e) {
-                    const int64_t first = ptr[meets_level.data()[e]] + skip;
-                    subtract_row<Q>(C.data() + first * q, col + first, meets_row.data()[e] - first,
-                                    row, q);
+                    const int64_t at = meets_row.data()[e];
+                    subtract_row<Q>(C.data() + at * q, col + at,
+                                    ptr[meets_level.data()[e] + 1] - at, row, q);
                 }
             });
         for (int64_t l = 0; l < n_levels; ++l) {
@@ -138,8 +134,8 @@ void scatter_tail(Longs pointer, int64_t skip, Codes columns, int64_t tail, Mat 
             if (!is_dense(m, width, q, room)) {
                 if (!by_column)
                     for (int64_t i = 0; i < m; ++i)
-                        subtract_row<Q>(c, col + first, i, base + int64_t(col[first + i]) * width,
-                                        q);
+                        subtract_row<Q>(c + i * q, col + first + i, m - i,
+                                        base + int64_t(col[first + i]) * width, q);
                 continue;
             }
             if (used + q > room) flush();

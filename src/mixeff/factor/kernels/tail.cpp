@@ -4,7 +4,9 @@
 #include <cmath>
 
 #include "blas.hpp"
+#include "dense.hpp"
 #include "kernels.hpp"
+#include "parallel.hpp"
 
 namespace mixeff {
 
@@ -41,6 +43,53 @@ void row_times_Lambda(double *row, const std::vector<Block> &blocks, int64_t end
     }
 }
 
+// Lambda' D Lambda + I for the diagonal block of one level, lower triangle only.
+void scale_diagonal(double *D, int64_t width, const Block &k) {
+    const int64_t q = k.q;
+    if (q == 1) {
+        D[0] = D[0] * k.Lambda[0] * k.Lambda[0] + 1.0;
+        return;
+    }
+    std::vector<double> full(size_t(q * q)), half(size_t(q * q), 0.0);
+    for (int64_t a = 0; a < q; ++a)
+        for (int64_t b = 0; b <= a; ++b) full[a * q + b] = full[b * q + a] = D[a * width + b];
+    for (int64_t a = 0; a < q; ++a)
+        for (int64_t b = 0; b < q; ++b)
+            for (int64_t c = b; c < q; ++c) half[a * q + b] += full[a * q + c] * k.Lambda[c * q + b];
+    for (int64_t a = 0; a < q; ++a)
+        for (int64_t b = 0; b <= a; ++b) {
+            double s = a == b ? 1.0 : 0.0;
+            for (int64_t c = a; c < q; ++c) s += k.Lambda[c * q + a] * half[c * q + b];
+            D[a * width + b] = s;
+        }
+}
+
+// M <- Lt' M Lt + I (I on random columns) for a lower triangle; nothing above it is touched.
+void scale_lower(double *M, int64_t width, int64_t random, const std::vector<Block> &blocks,
+                 int threads) {
+    const int some = width < 1000 ? 1 : threads;
+    for (const Block &k : blocks)
+        share((k.last - k.first) / k.q, some, 16, [&](int64_t level) {
+            const int64_t at = k.first + level * k.q;
+            double *own = M + at * width;
+            for (int64_t a = 0; a < k.q; ++a) row_times_Lambda(own + a * width, blocks, at);
+            // Lambda' from the left mixes the rows of the level, its first row last changed.
+            for (int64_t a = 0; a < k.q; ++a) {
+                double *target = own + a * width;
+                const double f = k.Lambda[a * k.q + a];
+                for (int64_t c = 0; c < at; ++c) target[c] *= f;
+                for (int64_t b = a + 1; b < k.q; ++b) {
+                    const double g = k.Lambda[b * k.q + a];
+                    const double *source = own + b * width;
+                    for (int64_t c = 0; c < at; ++c) target[c] += g * source[c];
+                }
+            }
+            scale_diagonal(own + at, width, k);
+        });
+    for (int64_t row = random; row < width; ++row)
+        row_times_Lambda(M + row * width, blocks, random);
+}
+
 // row <- row Lt' on columns before `end`.
 void row_times_Lambda_transposed(double *row, const std::vector<Block> &blocks, int64_t end) {
     for (const Block &k : blocks) {
@@ -58,15 +107,6 @@ void row_times_Lambda_transposed(double *row, const std::vector<Block> &blocks, 
     }
 }
 
-// Copy the lower triangle to the upper one, in tiles that stay in cache.
-void mirror(double *M, int64_t size, int64_t ld) {
-    const int64_t tile = 32;
-    for (int64_t ib = 0; ib < size; ib += tile)
-        for (int64_t jb = 0; jb <= ib; jb += tile)
-            for (int64_t i = ib; i < std::min(ib + tile, size); ++i)
-                for (int64_t j = jb; j < std::min(jb + tile, i); ++j) M[j * ld + i] = M[i * ld + j];
-}
-
 // Dot product in eight running sums (the compiler may not reorder one).
 double long_dot(const double *a, const double *b, int64_t n) {
     double s[8] = {0, 0, 0, 0, 0, 0, 0, 0};
@@ -77,45 +117,41 @@ double long_dot(const double *a, const double *b, int64_t n) {
     return ((s[0] + s[4]) + (s[1] + s[5])) + ((s[2] + s[6]) + (s[3] + s[7]));
 }
 
+// H_k += the sum over the later levels of each block of s_level x_level', one row of S.
+void add_below(const double *s, const double *x, int64_t from, const std::vector<Block> &blocks,
+               std::vector<double *> &H) {
+    for (size_t i = 0; i < blocks.size(); ++i) {
+        const int64_t q = blocks[i].q, first = std::max(from, blocks[i].first);
+        const int64_t last = blocks[i].last;
+        if (first >= last) continue;
+        if (q == 1) {
+            H[i][0] += long_dot(s + first, x + first, last - first);
+            continue;
+        }
+        for (int64_t a = 0; a < q; ++a)
+            for (int64_t b = 0; b < q; ++b) {
+                double sum = 0.0;
+                for (int64_t at = first; at < last; at += q) sum += s[at + a] * x[at + b];
+                H[i][a * q + b] += sum;
+            }
+    }
+}
+
 }  // namespace
 
-int64_t factor_tail(MatOut S, MatOut L, Longs starts, Mats Lambdas, VecOut out) {
+int64_t factor_tail(MatOut S, MatOut L, Longs starts, Mats Lambdas, VecOut out, int threads) {
     const int64_t width = int64_t(S.shape(0)), last = width - 1;
     const auto blocks = blocks_of(starts, Lambdas);
     const int64_t random = starts.data()[starts.shape(0) - 1];
-    double *s = S.data(), *m = L.data();
-    mirror(s, width, width);
-    // Lt' S Lt row by row up to the end of the row's own level, then mix the rows of each level.
-    int64_t row = 0;
-    for (const Block &k : blocks)
-        for (; row < k.last; ++row) {
-            const int64_t end = row - (row - k.first) % k.q + k.q;
-            std::copy(s + row * width, s + row * width + end, m + row * width);
-            row_times_Lambda(m + row * width, blocks, end);
-        }
-    for (; row < width; ++row) {
-        std::copy(s + row * width, s + row * width + row + 1, m + row * width);
-        row_times_Lambda(m + row * width, blocks, random);
-    }
-    for (const Block &k : blocks)
-        for (int64_t at = k.first; at < k.last; at += k.q)
-            for (int64_t a = 0; a < k.q; ++a) {
-                double *target = m + (at + a) * width;
-                const double own = k.Lambda[a * k.q + a];
-                for (int64_t c = 0; c < at + k.q; ++c) target[c] *= own;
-                for (int64_t b = a + 1; b < k.q; ++b) {
-                    const double f = k.Lambda[b * k.q + a];
-                    const double *source = m + (at + b) * width;
-                    for (int64_t c = 0; c < at + k.q; ++c) target[c] += f * source[c];
-                }
-                target[at + a] += 1.0;
-            }
+    double *m = L.data();
+    transpose_upper(S.data(), width, width, m, threads);
+    scale_lower(m, width, random, blocks, threads);
     char upper = 'U', left = 'L', transpose = 'T', no = 'N';
-    int n = int(last), ld = int(width), info = 0, one = 1;
+    int n = int(last), ld = int(width), one = 1;
     double unit = 1.0;
     if (last) {
-        blas().dpotrf(&upper, &n, m, &ld, &info);
-        if (info) return info;
+        const int64_t bad = tiled_cholesky(m, last, width, threads);
+        if (bad) return bad;
         blas().dtrsm(&left, &upper, &transpose, &no, &n, &one, &unit, m, &ld, m + last * width,
                      &ld);
     }
@@ -145,37 +181,56 @@ void solve_tail(Mat L, MatOut right, bool transpose) {
                      right.data(), &m);
 }
 
-void invert_tail(Mat L, int64_t size, MatOut Q) {
-    if (!size) return;
+void invert_tail(Mat L, int64_t size, MatOut Q, int threads) {
     const int64_t width = int64_t(Q.shape(0));
-    for (int64_t i = 0; i < size; ++i)
-        std::copy(L.data() + i * width, L.data() + i * width + i + 1, Q.data() + i * width);
-    char upper = 'U';
-    int n = int(size), ld = int(width), info = 0;
-    blas().dpotri(&upper, &n, Q.data(), &ld, &info);
-    mirror(Q.data(), size, width);
+    tiled_inverse(L.data(), size, width, Q.data(), width, threads);
+    mirror(Q.data(), size, width, threads);
 }
 
 nb::list tail_traces(Mat S, Mat Q, int64_t size, Longs starts, Mats Lambdas) {
     const int64_t width = int64_t(S.shape(0));
     const auto blocks = blocks_of(starts, Lambdas);
+    std::vector<double *> H(blocks.size());
     nb::list found;
-    std::vector<double> y(size_t(std::max<int64_t>(size, 1)));
-    for (const Block &k : blocks) {
-        double *H;
-        auto out = owned<double>({size_t(k.q), size_t(k.q)}, H);
-        {
-            nb::gil_scoped_release free;
-            for (int64_t at = k.first; at < k.last; at += k.q)
-                for (int64_t b = 0; b < k.q; ++b) {
-                    const double *row = Q.data() + (at + b) * width;
-                    std::copy(row, row + size, y.begin());
-                    row_times_Lambda_transposed(y.data(), blocks, size);
-                    for (int64_t a = 0; a < k.q; ++a)
-                        H[a * k.q + b] += long_dot(S.data() + (at + a) * width, y.data(), size);
+    int64_t most = 1;
+    for (size_t i = 0; i < blocks.size(); ++i) {
+        const int64_t q = blocks[i].q;
+        found.append(owned<double>({size_t(q), size_t(q)}, H[i]));
+        most = std::max(most, q);
+    }
+    nb::gil_scoped_release free;
+    // Q Lt' for the rows of one level, and Lt Q: S is symmetric and read once, above its diagonal.
+    std::vector<double> right(size_t(most * std::max<int64_t>(size, 1))), left(right);
+    for (size_t i = 0; i < blocks.size(); ++i) {
+        const Block &k = blocks[i];
+        for (int64_t at = k.first; at < k.last; at += k.q) {
+            const int64_t next = at + k.q;
+            for (int64_t b = 0; b < k.q; ++b) {
+                const double *row = Q.data() + (at + b) * width;
+                std::copy(row, row + size, right.begin() + b * size);
+            }
+            for (int64_t a = k.q - 1; a >= 0; --a)
+                for (int64_t c = at; c < size; ++c) {
+                    double s = 0.0;
+                    for (int64_t d = 0; d <= a; ++d)
+                        s += k.Lambda[a * k.q + d] * right[d * size + c];
+                    left[a * size + c] = s;
                 }
+            for (int64_t b = 0; b < k.q; ++b)
+                row_times_Lambda_transposed(right.data() + b * size, blocks, size);
+            for (int64_t a = 0; a < k.q; ++a) {
+                const double *s = S.data() + (at + a) * width;
+                for (int64_t b = 0; b < k.q; ++b) {
+                    const double *y = right.data() + b * size;
+                    double sum = long_dot(s + next, y + next, size - next);
+                    for (int64_t c = 0; c < k.q; ++c)
+                        sum += S.data()[(at + std::min(a, c)) * width + at + std::max(a, c)] *
+                               y[at + c];
+                    H[i][a * k.q + b] += sum;
+                }
+                add_below(s, left.data() + a * size, next, blocks, H);
+            }
         }
-        found.append(out);
     }
     return found;
 }

@@ -4,7 +4,8 @@ Layout shared by all of them. A *stage* is one grouping factor eliminated level 
 (J, q, q) holds its diagonal blocks, and the rows ``pointer[l]:pointer[l + 1]`` of ``B`` (R, q) its
 products with every later column it meets: ``columns`` (R,) gives that column's global position,
 ascending within a level. Global positions run over the stages first, then the dense tail (other
-random columns, X, y), which starts at ``tail``. Square tail arrays are row-major, lower triangle.
+random columns, X, y), which starts at ``tail``. Of the square tail arrays ``S`` is
+the upper triangle and ``L`` the lower one.
 """
 
 from __future__ import annotations
@@ -142,7 +143,7 @@ def scatter_tail(
     for level in range(pointer.size - 1):
         rows = slice(pointer[level] + skip, pointer[level + 1])
         at = columns[rows] - tail
-        S[np.ix_(at, at)] -= np.tril(C[rows] @ C[rows].T)
+        S[np.ix_(at, at)] -= np.triu(C[rows] @ C[rows].T)
 
 
 def scatter_stage(
@@ -179,22 +180,20 @@ def times_Lambda(M: Floats, starts: Longs, Lambdas: tuple[Floats, ...]) -> Float
 
 
 def symmetric(M: Floats) -> Floats:
-    """The full matrix of a lower triangle."""
-    lower = np.tril(M)
-    return lower + np.tril(M, -1).T
+    """The full matrix of an upper triangle."""
+    return np.asarray(np.triu(M) + np.triu(M, 1).T)
 
 
 def factor_tail(
-    S: Floats, L: Floats, starts: Longs, Lambdas: tuple[Floats, ...], out: Floats
+    S: Floats, L: Floats, starts: Longs, Lambdas: tuple[Floats, ...], out: Floats, threads: int
 ) -> int:
     """L L' = Lt' S Lt + I (I on random columns), the last pivot at least 0.
 
-    ``out`` gets log|.| of the random part, of the fixed part, and the last pivot squared (r^2). The
-    upper triangle of ``S`` is filled in. Returns 0, or the number of the first bad pivot.
+    ``out`` gets log|.| of the random part, of the fixed part, and the last pivot squared (r^2).
+    Returns 0, or the number of the first bad pivot.
     """
-    S[...] = symmetric(S)
     random, last = int(starts[-1]), S.shape[0] - 1
-    M = times_Lambda(times_Lambda(S, starts, Lambdas).T, starts, Lambdas)
+    M = times_Lambda(times_Lambda(symmetric(S), starts, Lambdas).T, starts, Lambdas)
     M[np.arange(random), np.arange(random)] += 1.0
     if not np.isfinite(M).all():
         return 1
@@ -219,11 +218,11 @@ def solve_tail(L: Floats, right: Floats, transpose: bool) -> None:
         right[...] = solve_triangular(part, right, lower=True, trans="T" if transpose else "N")
 
 
-def invert_tail(L: Floats, size: int, Q: Floats) -> None:
+def invert_tail(L: Floats, size: int, Q: Floats, threads: int) -> None:
     """Q[:size, :size] = inverse of the leading part of L L', both triangles."""
     if size:
         inverse, _ = lapack.dpotri(L[:size, :size], lower=1)
-        Q[:size, :size] = symmetric(inverse)
+        Q[:size, :size] = symmetric(inverse.T)
 
 
 def tail_traces(
@@ -231,7 +230,7 @@ def tail_traces(
 ) -> list[Floats]:
     """(H Lambda)_i, the sum over levels of the diagonal blocks of S Lt Q; Q = M^-1."""
     transposed = tuple(L.T for L in Lambdas)
-    product = S[:size, :size] @ times_Lambda(Q[:size, :size], starts, transposed).T
+    product = symmetric(S[:size, :size]) @ times_Lambda(Q[:size, :size], starts, transposed).T
     found = []
     for cols, L in tail_blocks(starts, Lambdas):
         q = L.shape[0]
@@ -252,14 +251,23 @@ def scale_inverse(Q: Floats, size: int, starts: Longs, Lambdas: tuple[Floats, ..
 
 def inverse_tail(
     pointer: Longs, skip: int, drop: int, columns: Codes, tail: int, B: Floats, Q: Floats,
-    QB: Floats, panel: Floats, meets: Longs, meets_row: Codes, meets_level: Codes, threads: int,
+    QB: Floats, panel: Floats, meets: Longs, meets_row: Codes, meets_level: Codes, half: bool,
+    threads: int,
 ) -> None:  # fmt: skip
-    """QB_l = Q B_l over the tail rows of every level, less the last ``drop``; the rest is 0."""
+    """QB_l = Q B_l over the tail rows of every level, less the last ``drop``; the rest is 0.
+
+    ``half`` asks for no more than B_l'Q B_l: with an index by column, products above the diagonal
+    are counted twice and those below left out.
+    """
     QB[...] = 0.0
     for level in range(pointer.size - 1):
         rows = slice(pointer[level] + skip, pointer[level + 1] - drop)
         at = columns[rows] - tail
-        QB[rows] = Q[np.ix_(at, at)] @ B[rows]
+        part = Q[np.ix_(at, at)]
+        packed = 4 * (at.size + drop) > Q.shape[0] and B.shape[1] <= panel.shape[0] // 2
+        if half and meets.size and not packed:
+            part = 2.0 * np.triu(part, 1) + np.diag(np.diag(part))
+        QB[rows] = part @ B[rows]
 
 
 def inverse_stage(
@@ -282,10 +290,11 @@ def inverse_stage(
 
 
 def level_quadratic(pointer: Longs, B: Floats, QB: Floats, K: Floats) -> None:
-    """K_l = B_l' (QB)_l for every level."""
+    """K_l = B_l' (QB)_l for every level, its symmetric part."""
     for level in range(pointer.size - 1):
         rows = slice(pointer[level], pointer[level + 1])
-        K[level] = B[rows].T @ QB[rows]
+        product = B[rows].T @ QB[rows]
+        K[level] = (product + product.T) / 2
 
 
 def stage_traces(

@@ -1,0 +1,158 @@
+#include "dense.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include "blas.hpp"
+#include "parallel.hpp"
+
+namespace mixeff {
+
+namespace {
+
+char U = 'U', L_ = 'L', R_ = 'R', T_ = 'T', N_ = 'N';
+
+// Row-major C (m x n) = alpha A B + beta C, A or B transposed where said.
+void multiply(const double *A, int64_t lda, bool At, const double *B, int64_t ldb, bool Bt,
+              double *C, int64_t ldc, int64_t m, int64_t n, int64_t k, double alpha, double beta) {
+    if (!m || !n) return;
+    int m_ = int(n), n_ = int(m), k_ = int(k), a = int(ldb), b = int(lda), c = int(ldc);
+    blas().dgemm(Bt ? &T_ : &N_, At ? &T_ : &N_, &m_, &n_, &k_, &alpha, const_cast<double *>(B),
+                 &a, const_cast<double *>(A), &b, &beta, C, &c);
+}
+
+// Rows and columns of a tile: large ones are nearer the peak of BLAS, but enough must remain to
+// share out. The size of the matrix alone decides, so the sums do not depend on the threads.
+int64_t tile_of(int64_t n) {
+    return n < 2000 ? 128 : 192;
+}
+
+int64_t tiles(int64_t n) { return (n + tile_of(n) - 1) / tile_of(n); }
+
+}  // namespace
+
+int64_t tiled_cholesky(double *A, int64_t n, int64_t ld, int threads) {
+    const int64_t tile = tile_of(n);
+    const int64_t blocks = tiles(n);
+    double one = 1.0, minus = -1.0;
+    int LD = int(ld);
+    for (int64_t j = 0; j < blocks; ++j) {
+        const int64_t first = j * tile, width = std::min(tile, n - first);
+        double *diagonal = A + first * ld + first;
+        int w = int(width), k = int(first), info = 0;
+        // Left-looking: all earlier columns in one long product.
+        if (first) blas().dsyrk(&U, &T_, &w, &k, &minus, A + first * ld, &LD, &one, diagonal, &LD);
+        blas().dpotrf(&U, &w, diagonal, &LD, &info);
+        if (info) return first + info;
+        share(blocks - j - 1, threads, 1, [&](int64_t t) {
+            const int64_t row = (j + 1 + t) * tile, height = std::min(tile, n - row);
+            double *own = A + row * ld + first;
+            multiply(A + row * ld, ld, false, A + first * ld, ld, true, own, ld, height, width,
+                     first, -1.0, 1.0);
+            int h = int(height), w2 = int(width), LD2 = int(ld);
+            double unit = 1.0;
+            blas().dtrsm(&L_, &U, &T_, &N_, &w2, &h, &unit, diagonal, &LD2, own, &LD2);
+        });
+    }
+    return 0;
+}
+
+void tiled_inverse(const double *L, int64_t n, int64_t ld, double *Q, int64_t ldq, int threads) {
+    const int64_t tile = tile_of(n);
+    const int64_t blocks = tiles(n);
+    double *lower = const_cast<double *>(L);
+    // X = L^-1, one column of tiles at a time: the first ones are the longest.
+    share(blocks, threads, 1, [&](int64_t j) {
+        const int64_t first = j * tile, width = std::min(tile, n - first);
+        double one = 1.0;
+        int LD = int(ld), LDQ = int(ldq), w = int(width);
+        for (int64_t i = j; i < blocks; ++i) {
+            const int64_t row = i * tile, height = std::min(tile, n - row);
+            double *own = Q + row * ldq + first;
+            if (i == j) {
+                for (int64_t a = 0; a < width; ++a) {
+                    std::copy(L + (row + a) * ld + row, L + (row + a) * ld + row + a + 1,
+                              own + a * ldq);
+                    std::fill(own + a * ldq + a + 1, own + a * ldq + width, 0.0);
+                }
+                int info = 0;
+                blas().dtrtri(&U, &N_, &w, own, &LDQ, &info);
+                continue;
+            }
+            multiply(L + row * ld + first, ld, false, Q + first * ldq + first, ldq, false, own, ldq,
+                     height, width, row - first, -1.0, 0.0);
+            int h = int(height);
+            // own' <- own' L_ii^-T, the transpose of L_ii^-1 own.
+            blas().dtrsm(&R_, &U, &N_, &N_, &w, &h, &one, lower + row * ld + row, &LD, own, &LDQ);
+        }
+    });
+    // Q = X' X row by row of tiles: row i needs X from there on, its own diagonal tile last.
+    std::vector<double> corner(size_t(tile * tile));
+    for (int64_t i = 0; i < blocks; ++i) {
+        const int64_t row = i * tile, height = std::min(tile, n - row), below = n - row - height;
+        double *diagonal = Q + row * ldq + row;
+        const double *after = Q + (row + height) * ldq;
+        share(i, threads, 1, [&](int64_t j) {
+            double *own = Q + row * ldq + j * tile;
+            double one = 1.0;
+            int h = int(height), w = int(tile), LDQ = int(ldq);
+            // own <- X_ii' own: in columns, own' <- own' X_ii.
+            blas().dtrmm(&R_, &U, &T_, &N_, &w, &h, &one, diagonal, &LDQ, own, &LDQ);
+            multiply(after + row, ldq, true, after + j * tile, ldq, false, own, ldq, height, tile,
+                     below, 1.0, 1.0);
+        });
+        int h = int(height), k = int(n - row), LDQ = int(ldq), LDC = int(tile);
+        double one = 1.0, zero = 0.0;
+        // X_ii has zeros above its diagonal, so one product of all rows from here on.
+        blas().dsyrk(&U, &N_, &h, &k, &one, diagonal, &LDQ, &zero, corner.data(), &LDC);
+        for (int64_t a = 0; a < height; ++a)
+            std::copy(corner.data() + a * tile, corner.data() + a * tile + a + 1,
+                      diagonal + a * ldq);
+    }
+}
+
+void tiled_subtract(const double *P, int64_t k, int64_t n, int64_t ld, double *S, int threads) {
+    const int64_t tile = tile_of(n);
+    double *panel = const_cast<double *>(P);
+    share(tiles(n), threads, 1, [&](int64_t t) {
+        const int64_t first = t * tile, height = std::min(tile, n - first), next = first + height;
+        double one = 1.0, minus = -1.0;
+        int h = int(height), k_ = int(k), LD = int(ld), LDS = int(n);
+        blas().dsyrk(&L_, &N_, &h, &k_, &minus, panel + first, &LD, &one, S + first * n + first,
+                     &LDS);
+        multiply(P + first, ld, true, P + next, ld, false, S + first * n + next, n, height,
+                 n - next, k, -1.0, 1.0);
+    });
+}
+
+void tiled_symmetric(const double *Q, int64_t n, int64_t ldq, const double *P, int64_t k,
+                     int64_t ld, double *out, int threads) {
+    const int64_t tile = tile_of(n);
+    share(tiles(n), threads, 1, [&](int64_t t) {
+        const int64_t first = t * tile, width = std::min(tile, n - first);
+        multiply(P, ld, false, Q + first, ldq, false, out + first, ld, k, width, n, 1.0, 0.0);
+    });
+}
+
+void mirror(double *M, int64_t n, int64_t ld, int threads) {
+    const int64_t step = 32;
+    share((n + step - 1) / step, n < 1000 ? 1 : threads, 1, [&](int64_t b) {
+        const int64_t ib = b * step, end = std::min(ib + step, n);
+        for (int64_t jb = 0; jb <= ib; jb += step)
+            for (int64_t i = ib; i < end; ++i)
+                for (int64_t j = jb; j < std::min(jb + step, i); ++j) M[j * ld + i] = M[i * ld + j];
+    });
+}
+
+void transpose_upper(const double *S, int64_t n, int64_t ld, double *L, int threads) {
+    const int64_t step = 32;
+    share((n + step - 1) / step, n < 1000 ? 1 : threads, 1, [&](int64_t b) {
+        const int64_t ib = b * step, end = std::min(ib + step, n);
+        for (int64_t jb = 0; jb <= ib; jb += step)
+            for (int64_t i = ib; i < end; ++i)
+                for (int64_t j = jb; j < std::min(jb + step, i + 1); ++j)
+                    L[i * ld + j] = S[j * ld + i];
+    });
+}
+
+}  // namespace mixeff

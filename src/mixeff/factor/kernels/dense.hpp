@@ -1,0 +1,26 @@
+// Dense symmetric algebra in tiles handed to threads: every tile is one fixed sum, so results do
+// not depend on how many threads there are. BLAS itself must run on one thread meanwhile.
+#pragma once
+
+#include <cstdint>
+
+namespace mixeff {
+
+// In place Cholesky factor L of a row-major lower triangle; 0, or the number of the bad pivot.
+int64_t tiled_cholesky(double *A, int64_t n, int64_t ld, int threads);
+
+// Lower triangle of Q = (L L')^-1; L and Q may not overlap.
+void tiled_inverse(const double *L, int64_t n, int64_t ld, double *Q, int64_t ldq, int threads);
+
+// Upper triangle of S -= P' P for k rows of P.
+void tiled_subtract(const double *P, int64_t k, int64_t n, int64_t ld, double *S, int threads);
+
+// out (k x n) = P Q for a full symmetric Q.
+void tiled_symmetric(const double *Q, int64_t n, int64_t ldq, const double *P, int64_t k,
+                     int64_t ld, double *out, int threads);
+
+// To the other triangle: lower to upper within M, or the upper one of S to the lower one of L.
+void mirror(double *M, int64_t n, int64_t ld, int threads);
+void transpose_upper(const double *S, int64_t n, int64_t ld, double *L, int threads);
+
+}  // namespace mixeff

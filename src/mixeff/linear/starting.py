@@ -1,0 +1,29 @@
+"""Where the search begins when nothing else is asked for."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixeff.covariance import Partition
+from mixeff.crossproducts.moments import moment_factors
+from mixeff.factor.cholesky import BlockedSystem
+
+Floats = NDArray[np.float64]
+
+DEAR_TAIL = 200
+"""From this size of the dense tail on an evaluation costs more than the moments do."""
+
+
+def starting_theta(system: BlockedSystem, partition: Partition) -> Floats:
+    """Moments of the random effects for crossed factors of many levels, else the identity.
+
+    Evaluations cost next to nothing where the dense tail is small; there every random effect
+    starts with the variance of the residual.
+    """
+    if system.layout.products.size < DEAR_TAIL:
+        return partition.start()
+    factors = moment_factors(system.products)
+    if factors is None:
+        return partition.start()
+    return partition.from_factors(partition.per_term_square(factors))

@@ -1,0 +1,132 @@
+"""Dense tails of many tiles: threads change no bit, arrays are shared, products stay sparse."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mixeff.crossproducts.blocks import GroupBlock
+from mixeff.factor import cholesky, kernels, stages, tail_products
+from mixeff.factor.threads import one_blas_thread
+from support.brute_system import Brute, designs, lambdas
+
+
+def crossed(n=4000, levels=(900, 330), columns=(2, 2), seed=5):
+    """A dense tail of 660 random columns, X and y; more levels in the leading factor."""
+    rng = np.random.default_rng(seed)
+    blocks = []
+    for count, q in zip(levels, columns, strict=True):
+        values = rng.normal(size=(n, q))
+        values[:, 0] = 1.0
+        # A popular first level and neighbours that come together: dense and sparse levels.
+        codes = np.minimum(rng.exponential(count / 4, n), count - 1).astype(np.int32)
+        blocks.append(GroupBlock(codes, count, values))
+    X = np.column_stack([np.ones(n), rng.normal(size=n)])
+    return Brute(rng.normal(size=n), X, blocks)
+
+
+LAMBDA = [np.array([[0.7, 0.0], [0.2, 0.4]]), np.array([[1.1, 0.0], [-0.3, 0.2]])]
+
+
+def numbers(system):
+    factor = system.factorize(LAMBDA)
+    rng = np.random.default_rng(0)
+    shapes = zip(system.n_levels, system.n_columns, strict=True)
+    directions = [rng.normal(size=(J, q, 2)) for J, q in shapes]
+    return [
+        np.array([factor.logdet_random, factor.logdet_fixed, factor.pwrss]),
+        factor.beta(),
+        *factor.modes(),
+        *factor.scores(),
+        *factor.trace_blocks(True),
+        *factor.trace_blocks(False),
+        *factor.conditional_variances(),
+        factor.quadratic(directions),
+    ]
+
+
+@pytest.mark.parametrize("threads", [2, 3, 7])
+def test_threads_change_no_bit(threads):
+    brute = crossed()
+    alone = numbers(brute.build(threads=1))
+    for a, b in zip(alone, numbers(brute.build(threads=threads)), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("size", [1, 127, 128, 129, 300, 517])
+def test_tiles_equal_lapack(size):
+    rng = np.random.default_rng(size)
+    A = rng.normal(size=(size + 1, size + 4))
+    A = A @ A.T / size + np.eye(size + 1)
+    both, Q, out = np.zeros((size + 2, size + 1)), np.zeros_like(A), np.zeros(3)
+    S, L = both[:-1], both[1:]
+    S[...] = A
+    with one_blas_thread():
+        assert kernels.factor_tail(S, L, np.array([0, size]), (np.eye(1),), out, 2) == 0
+        kernels.invert_tail(L, size, Q, 2)
+    whole = A + np.diag([1.0] * size + [0.0])  # the penalty; its condition is below 10
+    np.testing.assert_allclose(np.tril(L), np.linalg.cholesky(whole), rtol=0, atol=1e-12)
+    np.testing.assert_array_equal(np.triu(S), np.triu(A))
+    np.testing.assert_allclose(
+        Q[:size, :size], np.linalg.inv(whole[:size, :size]), rtol=0, atol=1e-12
+    )
+    np.testing.assert_allclose(out[0], np.linalg.slogdet(whole[:size, :size])[1], rtol=1e-12)
+
+
+@pytest.mark.parametrize("bad", [0, 127, 128, 299])
+def test_the_first_bad_pivot_is_named(bad):
+    size = 300
+    both = np.zeros((size + 2, size + 1))
+    S, L = both[:-1], both[1:]
+    S[...] = np.eye(size + 1)
+    S[bad, bad] = -5.0
+    none = np.array([0], dtype=np.int64)
+    assert kernels.factor_tail(S, L, none, (), np.zeros(3), 1) == bad + 1
+
+
+def test_products_kept_sparse_are_the_products_kept_full(monkeypatch):
+    brute = crossed()
+    sparse = brute.build().layout.products
+    monkeypatch.setattr(tail_products, "FULL_SIZE", 10**9)
+    full = brute.build().layout.products
+    assert sparse.full.size == 0
+    assert full.full.shape == (663, 663)
+    np.testing.assert_array_equal(sparse.dense(), full.full)
+    S = np.empty((663, 663))
+    sparse.fill(S)
+    np.testing.assert_array_equal(np.triu(S), np.triu(full.full))
+    c = np.random.default_rng(1).normal(size=(663, 3))
+    # Sums of at most 663 products of order 100.
+    np.testing.assert_allclose(sparse.times(c), full.full @ c, rtol=0, atol=1e-9)
+
+
+def test_large_factors_share_one_set_of_arrays(monkeypatch):
+    monkeypatch.setattr(cholesky, "SHARED_TAIL", 0)
+    brute = designs()["chain and crossed"]
+    system = brute.build()
+    a, b = lambdas(brute)["regular"], lambdas(brute)["rank deficient"]
+    first = system.factorize(a)
+    store = first._store
+    second = system.factorize(b)
+    assert second._store is store
+    assert first._store is None
+    # The first one is factored again when it is asked for more, then the second one.
+    for factor, Lambda in ((first, a), (second, b), (first, a)):
+        expected = brute.results(Lambda)
+        for found, want in zip(factor.trace_blocks(True), expected["trace_blocks"], strict=True):
+            np.testing.assert_allclose(found, want, rtol=0, atol=1e-9 * np.abs(want).max())
+    assert first._store is store
+    assert second._store is None
+    np.testing.assert_allclose(second.modes()[0], brute.results(b)["modes"][0], atol=1e-9)
+
+
+@pytest.mark.parametrize("design", ["three crossed", "crossed vectors", "chain and crossed"])
+def test_sparse_products_in_a_whole_factor(design, monkeypatch):
+    monkeypatch.setattr(tail_products, "FULL_SIZE", 0)
+    monkeypatch.setattr(stages, "INDEXED_TAIL", 0)
+    brute = designs()[design]
+    for Lambda in lambdas(brute).values():
+        factor, expected = brute.build(threads=2).factorize(Lambda), brute.results(Lambda)
+        for name in ("scores", "modes", "conditional_variances"):
+            for found, want in zip(getattr(factor, name)(), expected[name], strict=True):
+                np.testing.assert_allclose(found, want, rtol=0, atol=1e-9)
