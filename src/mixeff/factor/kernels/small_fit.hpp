@@ -46,6 +46,17 @@ struct SmallPoint {
     double theta[max_theta], value, gradient[max_theta], hessian[max_theta * max_theta];
     double Xi[max_slopes];
     bool derived;
+
+    // Copies what k parameters use.
+    void take(const SmallPoint &other, int k, int slopes) {
+        std::copy(other.theta, other.theta + k, theta);
+        value = other.value;
+        derived = other.derived;
+        if (!derived) return;
+        std::copy(other.gradient, other.gradient + k, gradient);
+        std::copy(other.hessian, other.hessian + k * k, hessian);
+        std::copy(other.Xi, other.Xi + slopes, Xi);
+    }
 };
 
 // The system of one response, factored at one theta after the other.

@@ -392,13 +392,13 @@ public:
                 radius *= expand;
             if (ratio > 1e-4) {
                 if (stops(trial, known, last)) {
-                    current = trial;
+                    current.take(trial, k, model.slopes);
                     decrease = infinite;
                     return false;
                 }
                 system.derive(trial);
                 remember(steps, current, trial);
-                std::swap(current, trial);
+                current.take(trial, k, model.slopes);
                 quadratic.at(current, k, steps);
             } else if (!(radius >= 1e-10 * (1.0 + length(current.theta, k)))) {
                 break;
@@ -410,24 +410,23 @@ public:
 
     void polish(SmallPoint &current, Quadratic &quadratic, Steps &steps, double &decrease) {
         SmallPoint trial;
-        Quadratic after;
+        Quadratic other, *now = &quadratic, *after = &other;
         double step[max_theta], size;
         for (int turn = 0; turn < polishing; ++turn) {
             const double goal = std::max(options.tolerance, 1e-9 * std::fabs(current.value));
             if (decrease <= polished * goal) break;
-            quadratic.step(0.1 * (1.0 + length(current.theta, k)), step, size);
-            quadratic.move(current.theta, step, trial.theta);
+            now->step(0.1 * (1.0 + length(current.theta, k)), step, size);
+            now->move(current.theta, step, trial.theta);
             evaluate(trial);
             if (system.broken) return;
             if (!(trial.value <= current.value + 1e-13 * (1.0 + std::fabs(current.value)))) break;
             system.derive(trial);
             remember(steps, current, trial);
-            after.at(trial, k, steps);
-            const double next = after.decrease;
-            if (!(next < decrease)) break;
-            std::swap(current, trial);
-            std::swap(quadratic, after);
-            decrease = next;
+            after->at(trial, k, steps);
+            if (!(after->decrease < decrease)) break;
+            current.take(trial, k, model.slopes);
+            std::swap(now, after);
+            decrease = now->decrease;
         }
     }
 
@@ -708,7 +707,7 @@ void small_optimum(SmallSystem &system, const double *start, const SmallOptions 
     const bool usable = !system.broken && std::isfinite(best.point.value);
     if (usable) search.local(best, nullptr);
     found.evaluations = search.evaluations;
-    found.point = best.point;
+    found.point.take(best.point, k, system.model.slopes);
     if (!usable || system.broken) return;
     found.values[found.n_values++] = best.point.value;
     found.status = small_stopped;
@@ -730,7 +729,7 @@ void small_optimum(SmallSystem &system, const double *start, const SmallOptions 
         }
     }
     system.derive(best.point);
-    found.point = best.point;
+    found.point.take(best.point, k, system.model.slopes);
     found.status = best.ok ? small_ok : small_stopped;
     found.evaluations = search.evaluations;
     found.decrease = best.decrease;
