@@ -15,6 +15,7 @@ if [ -z "${SCRATCH:-}" ]; then
   trap 'rm -rf "$SCRATCH"' EXIT
 fi
 mkdir -p "$SCRATCH/package"
+SCRATCH=$(cd "$SCRATCH" && pwd)
 [ $# -gt 0 ] || set -- tests/kernels tests/unit/factor
 
 flags="-fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=undefined"
@@ -25,6 +26,9 @@ cmake -S "$root" -B "$SCRATCH/build" -G Ninja \
 cmake --build "$SCRATCH/build" >"$SCRATCH/build.log" || { tail -n 40 "$SCRATCH/build.log"; exit 1; }
 rm -rf "$SCRATCH/package/mixeff"
 cp -r "$root/src/mixeff" "$SCRATCH/package/"
+rm -rf "$SCRATCH/tree"
+mkdir "$SCRATCH/tree"
+cp -r "$root/tests" "$root/benchmarks" "$root/pyproject.toml" "$SCRATCH/tree/"
 find "$SCRATCH/package" -name '*.so' -delete
 cmake --install "$SCRATCH/build" --prefix "$SCRATCH/package" >>"$SCRATCH/build.log"
 
@@ -35,7 +39,8 @@ import sys
 sys.meta_path[:] = [f for f in sys.meta_path if "Redirecting" not in type(f).__name__]
 PYTHON
 
-cd "$root"
+cd "$SCRATCH/tree"
+export MIXEFF_REFERENCE=${MIXEFF_REFERENCE:-$root/../shared/reference}
 export PYTHONPATH="$SCRATCH/package" PYTHONMALLOC=malloc PYTHONDONTWRITEBYTECODE=1
 export OPENBLAS_NUM_THREADS=1
 # Python itself frees nothing at exit, so leaks are not looked for.
