@@ -265,7 +265,8 @@ class BlockedFactor:
 
     def scores(self) -> tuple[Floats, ...]:
         """z_i = Z_i' P y per term, (J, q) each (exact at Lambda = 0)."""
-        return solves.scores(self, self._modes())
+        with one_blas_thread():
+            return solves.scores(self, self._modes())
 
     def trace_blocks(self, reml: bool) -> tuple[Floats, ...]:
         """H_i per term, (q, q): sum of the diagonal blocks of Z_i' P Z_i (ML: Z_i' V^-1 Z_i)."""

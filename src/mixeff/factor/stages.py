@@ -1,6 +1,11 @@
 """The fixed layout of the penalized system: what the loop over theta never changes.
 
 Global column order: the chain's factors one after the other, the tail's factors, X, y.
+
+The tail is always dense. Where factors are crossed only among neighbours its Schur complement is
+sparse and a sparse factor would do: the place for it is ``kernels/dense.cpp``, whose tiles could be
+left out where they stay zero (levels of the tail reordered by ``build_layout``, the inverse then
+only on the tiles of L), with the choice made here from the tiles that fill.
 """
 
 from __future__ import annotations

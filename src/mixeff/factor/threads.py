@@ -1,8 +1,8 @@
-"""SciPy's own OpenBLAS on one thread while the kernels share out tiles of the dense tail.
+"""BLAS on one thread while the kernels share out tiles of the dense tail.
 
 Two threads on small blocks spin on a busy core and make the same code 20 to 300 times slower
-(ENGINE section 8), and the sums of a threaded BLAS depend on the number of threads; numpy and scipy
-each carry a BLAS of their own, and it is SciPy's that counts.
+(ENGINE section 8), and the sums of a threaded BLAS depend on the number of threads. NumPy
+and SciPy each carry an OpenBLAS of their own: both are held.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import scipy
 
 _SYMBOLS = (
@@ -22,28 +23,41 @@ _SYMBOLS = (
 )
 
 
+Handle = tuple[Callable[[], int], Callable[[int], None]]
+
+
 @cache
-def _openblas() -> tuple[Callable[[], int], Callable[[int], None]] | None:
-    """Getter and setter of the OpenBLAS that came with SciPy; None when SciPy uses another BLAS."""
-    package = Path(scipy.__file__).parent
-    folders = (package.parent / "scipy.libs", package / ".dylibs", package / ".libs")
-    for path in (p for folder in folders for p in sorted(folder.glob("*openblas*"))):
-        try:
-            library = ctypes.CDLL(str(path))
-        except OSError:
-            continue
-        for symbol in _SYMBOLS:
-            getter = getattr(library, symbol.format("get"), None)
-            setter = getattr(library, symbol.format("set"), None)
-            if getter is not None and setter is not None:
-                getter.restype = ctypes.c_int
-                setter.argtypes, setter.restype = [ctypes.c_int], None
-                return getter, setter
+def _openblas() -> tuple[Handle, ...]:
+    """Getter and setter of every OpenBLAS that came with SciPy and NumPy; none for another BLAS."""
+    modules = (str(scipy.__file__), str(np.__file__))
+    found = (_handle(path) for module in modules for path in _libraries(module))
+    return tuple(handle for handle in found if handle is not None)
+
+
+def _libraries(module: str) -> list[Path]:
+    """OpenBLAS files in a wheel, beside the package or within it."""
+    package = Path(module).parent
+    folders = (package.parent / f"{package.name}.libs", package / ".dylibs", package / ".libs")
+    return [path for folder in folders for path in sorted(folder.glob("*openblas*"))]
+
+
+def _handle(path: Path) -> Handle | None:
+    try:
+        library = ctypes.CDLL(str(path))
+    except OSError:
+        return None
+    for symbol in _SYMBOLS:
+        getter = getattr(library, symbol.format("get"), None)
+        setter = getattr(library, symbol.format("set"), None)
+        if getter is not None and setter is not None:
+            getter.restype = ctypes.c_int
+            setter.argtypes, setter.restype = [ctypes.c_int], None
+            return getter, setter
     return None
 
 
 class one_blas_thread:  # noqa: N801  (used as a function)
-    """SciPy's BLAS on one thread inside the block; restored afterwards.
+    """The BLAS of SciPy and NumPy on one thread inside the block; restored afterwards.
 
     A plain class, not a generator: it is entered several times in every evaluation.
     """
@@ -51,16 +65,15 @@ class one_blas_thread:  # noqa: N801  (used as a function)
     __slots__ = ("before",)
 
     def __init__(self) -> None:
-        self.before = 1
+        self.before: tuple[int, ...] = ()
 
     def __enter__(self) -> None:
-        handle = _openblas()
-        if handle is not None:
-            self.before = handle[0]()
-            if self.before != 1:
-                handle[1](1)
+        self.before = tuple(get() for get, _ in _openblas())
+        for (_, put), threads in zip(_openblas(), self.before, strict=True):
+            if threads != 1:
+                put(1)
 
     def __exit__(self, *problem: object) -> None:
-        handle = _openblas()
-        if handle is not None and self.before != 1:
-            handle[1](self.before)
+        for (_, put), threads in zip(_openblas(), self.before, strict=True):
+            if threads != 1:
+                put(threads)

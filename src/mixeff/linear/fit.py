@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mixeff.control import Control
 from mixeff.design.design import Design
 from mixeff.errors import OptionError
+from mixeff.factor.threads import one_blas_thread
 from mixeff.linear.criterion import LinearCriterion, LinearEvaluation
 from mixeff.linear.determined import check_determined
 from mixeff.linear.estimate import LinearEstimate
@@ -71,7 +72,9 @@ def fit_linear(
     if start is not None:
         first = model.coordinates.working_theta(model.partition, checked_theta(design, start))
     criterion = LinearCriterion(model.system, model.partition, reml)
-    optimum = find_optimum(criterion, first, control, also)
+    # Small products and eigenvalues outside the kernels only lose by threads of BLAS.
+    with one_blas_thread():
+        optimum = find_optimum(criterion, first, control, also)
     assert isinstance(optimum.evaluation, LinearEvaluation | SmallEvaluation)
     check_determined(design, optimum.evaluation)
     return _estimate(design, model, optimum, began)

@@ -27,6 +27,9 @@ int64_t tile_of(int64_t n) {
     return n < 2000 ? 128 : 192;
 }
 
+// Threads worth starting for so many multiplications: on a busy machine each start may wait.
+int team(int threads, double work) { return work < 2e8 ? 1 : threads; }
+
 int64_t tiles(int64_t n) { return (n + tile_of(n) - 1) / tile_of(n); }
 
 }  // namespace
@@ -34,6 +37,7 @@ int64_t tiles(int64_t n) { return (n + tile_of(n) - 1) / tile_of(n); }
 int64_t tiled_cholesky(double *A, int64_t n, int64_t ld, int threads) {
     const int64_t tile = tile_of(n);
     const int64_t blocks = tiles(n);
+    threads = team(threads, double(n) * n * n / 6);
     double one = 1.0, minus = -1.0;
     int LD = int(ld);
     for (int64_t j = 0; j < blocks; ++j) {
@@ -60,6 +64,7 @@ int64_t tiled_cholesky(double *A, int64_t n, int64_t ld, int threads) {
 void tiled_inverse(const double *L, int64_t n, int64_t ld, double *Q, int64_t ldq, int threads) {
     const int64_t tile = tile_of(n);
     const int64_t blocks = tiles(n);
+    threads = team(threads, double(n) * n * n / 3);
     double *lower = const_cast<double *>(L);
     // X = L^-1, one column of tiles at a time: the first ones are the longest.
     share(blocks, threads, 1, [&](int64_t j) {
@@ -114,6 +119,7 @@ void tiled_inverse(const double *L, int64_t n, int64_t ld, double *Q, int64_t ld
 void tiled_subtract(const double *P, int64_t k, int64_t n, int64_t ld, double *S, int threads) {
     const int64_t tile = tile_of(n);
     double *panel = const_cast<double *>(P);
+    threads = team(threads, double(k) * n * n / 2);
     share(tiles(n), threads, 1, [&](int64_t t) {
         const int64_t first = t * tile, height = std::min(tile, n - first), next = first + height;
         double one = 1.0, minus = -1.0;
@@ -128,6 +134,7 @@ void tiled_subtract(const double *P, int64_t k, int64_t n, int64_t ld, double *S
 void tiled_symmetric(const double *Q, int64_t n, int64_t ldq, const double *P, int64_t k,
                      int64_t ld, double *out, int threads) {
     const int64_t tile = tile_of(n);
+    threads = team(threads, double(k) * n * n);
     share(tiles(n), threads, 1, [&](int64_t t) {
         const int64_t first = t * tile, width = std::min(tile, n - first);
         multiply(P, ld, false, Q + first, ldq, false, out + first, ld, k, width, n, 1.0, 0.0);
