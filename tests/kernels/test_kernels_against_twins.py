@@ -15,7 +15,7 @@ from support.brute_system import designs, lambdas
 
 DESIGNS = designs()
 # What a call leaves undefined: room to work in, the other triangle, what lies past the size.
-SCRATCH = {"scatter_tail": {6}, "inverse_tail": {8}}
+SCRATCH = {"scatter_tail": {6}, "inverse_tail": {8}, "tail_traces": {5}}
 
 
 def comparable(name, args, i):

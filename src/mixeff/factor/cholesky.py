@@ -97,8 +97,10 @@ class BlockedSystem:
         self.n_columns = tuple(g.n_columns for g in products.groups)
         self.threads = threads
         self.layout = build_layout(products, plan_elimination(products))
-        # Room to pack the dense levels of a stage, 128 scalar ones or more at a time.
-        self.panel = np.empty((PANEL_ROWS, self.layout.products.size))
+        # Room for two rows per column of a level, and to pack 128 scalar levels or more at a time.
+        rows = max(PANEL_ROWS, 2 * max(self.n_columns, default=0))
+        self.room = np.empty((rows, self.layout.products.size))
+        self.panel = self.room[:PANEL_ROWS]
         self._free: list[Store] = []
         self._holder: ReferenceType[BlockedFactor] | None = None
         self._scratch: selected_inverse.Scratch | None = None

@@ -59,7 +59,7 @@ def trace_blocks(factor: BlockedFactor, reml: bool) -> tuple[Floats, ...]:
     found: dict[int, Floats] = {}
     kernels.invert_tail(factor.store.L, size, scratch.Q, factor.system.threads)
     products = kernels.tail_traces(
-        factor.store.S, scratch.Q, size, layout.starts, factor.tail_Lambda
+        factor.store.S, scratch.Q, size, layout.starts, factor.tail_Lambda, factor.system.room
     )
     for a, product in enumerate(products):
         group = layout.tail_groups[a]

@@ -130,3 +130,20 @@ def test_sparse_products_in_a_whole_factor(design, monkeypatch):
         for name in ("scores", "modes", "conditional_variances"):
             for found, want in zip(getattr(factor, name)(), expected[name], strict=True):
                 np.testing.assert_allclose(found, want, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("sizes", [(130, 1), (1, 140)])
+def test_levels_wider_than_the_room_to_pack(sizes, monkeypatch):
+    monkeypatch.setattr(stages, "INDEXED_TAIL", 0)
+    rng = np.random.default_rng(9)
+    n = 80
+    blocks = [
+        GroupBlock((np.arange(n) * (i + 1) // 3 % J).astype(np.int32), J, rng.normal(size=(n, q)))
+        for i, (J, q) in enumerate(zip((4, 3), sizes, strict=True))
+    ]
+    brute = Brute(rng.normal(size=n), np.ones((n, 1)), blocks)
+    Lambda = [np.eye(q) * 0.3 + np.tril(np.full((q, q), 0.001)) for q in sizes]
+    found = brute.build().factorize(Lambda).trace_blocks(True)
+    for H, want in zip(found, brute.results(Lambda)["trace_blocks"], strict=True):
+        # Blocks of 140 columns and 80 rows: conditions near 1e3.
+        np.testing.assert_allclose(H, want, rtol=0, atol=1e-9 * np.abs(want).max())

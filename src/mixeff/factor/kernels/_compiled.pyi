@@ -127,6 +127,7 @@ def tail_traces(
     size: int,
     starts: Longs,
     Lambdas: tuple[Floats, ...],
+    panel: Floats,
     /,
 ) -> list[Floats]: ...
 def scale_inverse(

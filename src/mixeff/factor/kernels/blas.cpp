@@ -25,6 +25,7 @@ Blas load_all() {
     load(b, "dtrmm", found.dtrmm);
     load(b, "dsyrk", found.dsyrk);
     load(b, "dgemm", found.dgemm);
+    load(l, "dlauum", found.dlauum);
     load(l, "dtrtri", found.dtrtri);
     load(l, "dpotrf", found.dpotrf);
     return found;

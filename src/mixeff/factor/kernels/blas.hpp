@@ -6,6 +6,7 @@ namespace mixeff {
 // Row-major lower triangles are column-major upper ones, hence 'U' at every call.
 struct Blas {
     void (*dpotrf)(char *, int *, double *, int *, int *);
+    void (*dlauum)(char *, int *, double *, int *, int *);
     void (*dtrtri)(char *, char *, int *, double *, int *, int *);
     void (*dtrsm)(char *, char *, char *, char *, int *, int *, double *, double *, int *,
                   double *, int *);

@@ -1,7 +1,6 @@
 #include "dense.hpp"
 
 #include <algorithm>
-#include <vector>
 
 #include "blas.hpp"
 #include "parallel.hpp"
@@ -92,7 +91,6 @@ void tiled_inverse(const double *L, int64_t n, int64_t ld, double *Q, int64_t ld
         }
     });
     // Q = X' X row by row of tiles: row i needs X from there on, its own diagonal tile last.
-    std::vector<double> corner(size_t(tile * tile));
     for (int64_t i = 0; i < blocks; ++i) {
         const int64_t row = i * tile, height = std::min(tile, n - row), below = n - row - height;
         double *diagonal = Q + row * ldq + row;
@@ -106,13 +104,12 @@ void tiled_inverse(const double *L, int64_t n, int64_t ld, double *Q, int64_t ld
             multiply(after + row, ldq, true, after + j * tile, ldq, false, own, ldq, height, tile,
                      below, 1.0, 1.0);
         });
-        int h = int(height), k = int(n - row), LDQ = int(ldq), LDC = int(tile);
-        double one = 1.0, zero = 0.0;
-        // X_ii has zeros above its diagonal, so one product of all rows from here on.
-        blas().dsyrk(&U, &N_, &h, &k, &one, diagonal, &LDQ, &zero, corner.data(), &LDC);
-        for (int64_t a = 0; a < height; ++a)
-            std::copy(corner.data() + a * tile, corner.data() + a * tile + a + 1,
-                      diagonal + a * ldq);
+        int h = int(height), k = int(below), LDQ = int(ldq), info = 0;
+        double one = 1.0;
+        blas().dlauum(&U, &h, diagonal, &LDQ, &info);
+        if (below)
+            blas().dsyrk(&U, &N_, &h, &k, &one, const_cast<double *>(after) + row, &LDQ, &one,
+                         diagonal, &LDQ);
     }
 }
 

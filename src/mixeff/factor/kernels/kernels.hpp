@@ -40,7 +40,7 @@ void scatter_stage(Longs pointer, int64_t offset, Codes ancestor, Codes place, M
 int64_t factor_tail(MatOut S, MatOut L, Longs starts, Mats Lambdas, VecOut out, int threads);
 void solve_tail(Mat L, MatOut right, bool transpose);
 void invert_tail(Mat L, int64_t size, MatOut Q, int threads);
-nb::list tail_traces(Mat S, Mat Q, int64_t size, Longs starts, Mats Lambdas);
+nb::list tail_traces(Mat S, Mat Q, int64_t size, Longs starts, Mats Lambdas, MatOut panel);
 void scale_inverse(MatOut Q, int64_t size, Longs starts, Mats Lambdas);
 
 void inverse_tail(Longs pointer, int64_t skip, int64_t drop, Codes columns, int64_t tail, Mat B,

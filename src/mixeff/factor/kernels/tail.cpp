@@ -43,24 +43,25 @@ void row_times_Lambda(double *row, const std::vector<Block> &blocks, int64_t end
     }
 }
 
-// Lambda' D Lambda + I for the diagonal block of one level, lower triangle only.
+// Lambda' D Lambda + I for the diagonal block of one level, lower triangle only: as the rows of D
+// and then its columns are mixed, an entry is replaced when nothing needs the old one any more.
 void scale_diagonal(double *D, int64_t width, const Block &k) {
     const int64_t q = k.q;
-    if (q == 1) {
-        D[0] = D[0] * k.Lambda[0] * k.Lambda[0] + 1.0;
-        return;
-    }
-    std::vector<double> full(size_t(q * q)), half(size_t(q * q), 0.0);
-    for (int64_t a = 0; a < q; ++a)
-        for (int64_t b = 0; b <= a; ++b) full[a * q + b] = full[b * q + a] = D[a * width + b];
-    for (int64_t a = 0; a < q; ++a)
-        for (int64_t b = 0; b < q; ++b)
-            for (int64_t c = b; c < q; ++c) half[a * q + b] += full[a * q + c] * k.Lambda[c * q + b];
-    for (int64_t a = 0; a < q; ++a)
-        for (int64_t b = 0; b <= a; ++b) {
+    const double *Lambda = k.Lambda;
+    auto entry = [&](int64_t a, int64_t b) -> double & {
+        return D[std::max(a, b) * width + std::min(a, b)];
+    };
+    // Entry (a, b) of the result needs entries (c, d) with c >= a and d >= b, so in ascending order
+    // of both everything still needed is old: rows before a and columns before b are done.
+    for (int64_t b = 0; b < q; ++b)
+        for (int64_t a = b; a < q; ++a) {
             double s = a == b ? 1.0 : 0.0;
-            for (int64_t c = a; c < q; ++c) s += k.Lambda[c * q + a] * half[c * q + b];
-            D[a * width + b] = s;
+            for (int64_t c = a; c < q; ++c) {
+                double half = 0.0;
+                for (int64_t d = b; d < q; ++d) half += entry(c, d) * Lambda[d * q + b];
+                s += Lambda[c * q + a] * half;
+            }
+            entry(a, b) = s;
         }
 }
 
@@ -187,7 +188,7 @@ void invert_tail(Mat L, int64_t size, MatOut Q, int threads) {
     mirror(Q.data(), size, width, threads);
 }
 
-nb::list tail_traces(Mat S, Mat Q, int64_t size, Longs starts, Mats Lambdas) {
+nb::list tail_traces(Mat S, Mat Q, int64_t size, Longs starts, Mats Lambdas, MatOut panel) {
     const int64_t width = int64_t(S.shape(0));
     const auto blocks = blocks_of(starts, Lambdas);
     std::vector<double *> H(blocks.size());
@@ -200,14 +201,14 @@ nb::list tail_traces(Mat S, Mat Q, int64_t size, Longs starts, Mats Lambdas) {
     }
     nb::gil_scoped_release free;
     // Q Lt' for the rows of one level, and Lt Q: S is symmetric and read once, above its diagonal.
-    std::vector<double> right(size_t(most * std::max<int64_t>(size, 1))), left(right);
+    double *right = panel.data(), *left = right + most * width;
     for (size_t i = 0; i < blocks.size(); ++i) {
         const Block &k = blocks[i];
         for (int64_t at = k.first; at < k.last; at += k.q) {
             const int64_t next = at + k.q;
             for (int64_t b = 0; b < k.q; ++b) {
                 const double *row = Q.data() + (at + b) * width;
-                std::copy(row, row + size, right.begin() + b * size);
+                std::copy(row, row + size, right + b * size);
             }
             for (int64_t a = k.q - 1; a >= 0; --a)
                 for (int64_t c = at; c < size; ++c) {
@@ -217,18 +218,18 @@ nb::list tail_traces(Mat S, Mat Q, int64_t size, Longs starts, Mats Lambdas) {
                     left[a * size + c] = s;
                 }
             for (int64_t b = 0; b < k.q; ++b)
-                row_times_Lambda_transposed(right.data() + b * size, blocks, size);
+                row_times_Lambda_transposed(right + b * size, blocks, size);
             for (int64_t a = 0; a < k.q; ++a) {
                 const double *s = S.data() + (at + a) * width;
                 for (int64_t b = 0; b < k.q; ++b) {
-                    const double *y = right.data() + b * size;
+                    const double *y = right + b * size;
                     double sum = long_dot(s + next, y + next, size - next);
                     for (int64_t c = 0; c < k.q; ++c)
                         sum += S.data()[(at + std::min(a, c)) * width + at + std::max(a, c)] *
                                y[at + c];
                     H[i][a * k.q + b] += sum;
                 }
-                add_below(s, left.data() + a * size, next, blocks, H);
+                add_below(s, left + a * size, next, blocks, H);
             }
         }
     }

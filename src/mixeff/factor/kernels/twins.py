@@ -226,9 +226,12 @@ def invert_tail(L: Floats, size: int, Q: Floats, threads: int) -> None:
 
 
 def tail_traces(
-    S: Floats, Q: Floats, size: int, starts: Longs, Lambdas: tuple[Floats, ...]
+    S: Floats, Q: Floats, size: int, starts: Longs, Lambdas: tuple[Floats, ...], panel: Floats
 ) -> list[Floats]:
-    """(H Lambda)_i, the sum over levels of the diagonal blocks of S Lt Q; Q = M^-1."""
+    """(H Lambda)_i, the sum over levels of the diagonal blocks of S Lt Q; Q = M^-1.
+
+    ``panel`` is room for two rows of T numbers for each column of a level.
+    """
     transposed = tuple(L.T for L in Lambdas)
     product = symmetric(S[:size, :size]) @ times_Lambda(Q[:size, :size], starts, transposed).T
     found = []
