@@ -16,6 +16,7 @@ from mixeff.factor.threads import one_blas_thread
 from mixeff.linear.criterion import LinearCriterion, LinearEvaluation
 from mixeff.linear.determined import check_determined
 from mixeff.linear.estimate import LinearEstimate
+from mixeff.linear.slow import announce_slow
 from mixeff.linear.small import SmallEvaluation, find_optimum
 from mixeff.linear.starting import starting_theta
 from mixeff.linear.working import WorkingModel, working_model
@@ -71,6 +72,7 @@ def fit_linear(
     first = starting_theta(model.system, model.partition)
     if start is not None:
         first = model.coordinates.working_theta(model.partition, checked_theta(design, start))
+    announce_slow(design, model.system.layout.products.size)
     criterion = LinearCriterion(model.system, model.partition, reml)
     # Small products and eigenvalues outside the kernels only lose by threads of BLAS.
     with one_blas_thread():
