@@ -106,9 +106,7 @@ def components(case: dict[str, Any]) -> VarCorr:
             terms.setdefault(grp, {})[var1] = sdcor
         else:
             correlations[grp, var1, var2] = np.nan if sdcor is None else sdcor
-    return VarCorr(
-        tuple(component(grp, sds, correlations) for grp, sds in terms.items()), residual
-    )
+    return VarCorr(tuple(component(grp, sds, correlations) for grp, sds in terms.items()), residual)
 
 
 def component(

@@ -56,8 +56,13 @@ def coefficient_lines(
     list of str
     """
     cells = coefficient_cells(
-        values, digits=digits, estimates=estimates, tests=tests, zap=zap,
-        p_value=p_value, missing=missing,
+        values,
+        digits=digits,
+        estimates=estimates,
+        tests=tests,
+        zap=zap,
+        p_value=p_value,
+        missing=missing,
     )
     headings = list(columns)
     starred = p_value and bool(np.any(values[:, -1] < 0.1))

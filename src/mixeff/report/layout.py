@@ -57,9 +57,7 @@ def text_matrix(
         Columns that would pass it start a new block with the row labels repeated.
     """
     pad = pad_left if right else pad_right
-    widths = [
-        widest([heading, *(row[j] for row in cells)]) for j, heading in enumerate(columns)
-    ]
+    widths = [widest([heading, *(row[j] for row in cells)]) for j, heading in enumerate(columns)]
     stub = widest(rows)
     lines: list[str] = []
     for block in column_blocks(widths, stub, width):

@@ -50,9 +50,7 @@ def summarize(
     if ddf is not None:
         raise OptionError(f"summary: ddf must be None, not {ddf!r}; no method exists yet.")
     if correlation not in (None, True, False):
-        raise OptionError(
-            f"summary: correlation must be True, False or None, not {correlation!r}."
-        )
+        raise OptionError(f"summary: correlation must be True, False or None, not {correlation!r}.")
     table = coefficient_table(fit.design, fit.estimate)
     p = len(table.names)
     shown = p > 1 and (p <= MOST_SHOWN if correlation is None else bool(correlation))
@@ -115,9 +113,7 @@ def fit_warnings(fit: LinearMixedModel) -> tuple[str, ...]:
     sentences = []
     if count := len(fit.dropped):
         noun = "column / coefficient" if count == 1 else "columns / coefficients"
-        sentences.append(
-            f"fixed-effect model matrix is rank deficient so dropping {count} {noun}"
-        )
+        sentences.append(f"fixed-effect model matrix is rank deficient so dropping {count} {noun}")
     if _very_different_scales(fit.design.X):
         sentences.append(DIFFERENT_SCALES)
     return tuple(sentences)

@@ -20,12 +20,36 @@ ABBREVIATED = [
     (["(Intercept)", "IQ", "GS"], 4, ["(In)", "IQ", "GS"]),
     (["(Intercept)", "IQ", "GS"], 6, ["(Intr)", "IQ", "GS"]),
     (["(Intercept)", "IQ", "GS"], 11, ["(Intercept)", "IQ", "GS"]),
-    (["meanses", "cses", "sectorCatholic", "meanses:cses", "cses:sectorCatholic"], 4, ["mnss", "cses", "sctC", "mns:", "cs:C"]),
-    (["meanses", "cses", "sectorCatholic", "meanses:cses", "cses:sectorCatholic"], 6, ["meanss", "cses", "sctrCt", "mnss:c", "css:sC"]),
-    (["meanses", "cses", "sectorCatholic", "meanses:cses", "cses:sectorCatholic"], 11, ["meanses", "cses", "sectorCthlc", "meanses:css", "css:sctrCth"]),
-    (["statusPetri.Plate", "statusTransplant", "nutrient:amdunclipped"], 4, ["sP.P", "sttT", "ntr:"]),
-    (["statusPetri.Plate", "statusTransplant", "nutrient:amdunclipped"], 6, ["sttP.P", "sttsTr", "ntrnt:"]),
-    (["statusPetri.Plate", "statusTransplant", "nutrient:amdunclipped"], 11, ["sttsPtr.Plt", "sttsTrnspln", "ntrnt:mdncl"]),
+    (
+        ["meanses", "cses", "sectorCatholic", "meanses:cses", "cses:sectorCatholic"],
+        4,
+        ["mnss", "cses", "sctC", "mns:", "cs:C"],
+    ),
+    (
+        ["meanses", "cses", "sectorCatholic", "meanses:cses", "cses:sectorCatholic"],
+        6,
+        ["meanss", "cses", "sctrCt", "mnss:c", "css:sC"],
+    ),
+    (
+        ["meanses", "cses", "sectorCatholic", "meanses:cses", "cses:sectorCatholic"],
+        11,
+        ["meanses", "cses", "sectorCthlc", "meanses:css", "css:sctrCth"],
+    ),
+    (
+        ["statusPetri.Plate", "statusTransplant", "nutrient:amdunclipped"],
+        4,
+        ["sP.P", "sttT", "ntr:"],
+    ),
+    (
+        ["statusPetri.Plate", "statusTransplant", "nutrient:amdunclipped"],
+        6,
+        ["sttP.P", "sttsTr", "ntrnt:"],
+    ),
+    (
+        ["statusPetri.Plate", "statusTransplant", "nutrient:amdunclipped"],
+        11,
+        ["sttsPtr.Plt", "sttsTrnspln", "ntrnt:mdncl"],
+    ),
     (["poly(IQ, 2)1", "poly(IQ, 2)2"], 4, ["p(IQ,2)1", "p(IQ,2)2"]),
     (["poly(IQ, 2)1", "poly(IQ, 2)2"], 6, ["p(IQ,2)1", "p(IQ,2)2"]),
     (["poly(IQ, 2)1", "poly(IQ, 2)2"], 11, ["poly(IQ,2)1", "poly(IQ,2)2"]),
@@ -37,10 +61,26 @@ ABBREVIATED = [
     (["I(g - 1)", "sin(2 * pi * Time)"], 11, ["I(g - 1)", "sin(2*p*Tm)"]),
     (["recipeA po", "zz topaeiou", "a b c d e aeiou"], 4, ["rcAp", "zztp", "abcdea"]),
     (["recipeA po", "zz topaeiou", "a b c d e aeiou"], 6, ["recpAp", "zztopa", "abcdea"]),
-    (["recipeA po", "zz topaeiou", "a b c d e aeiou"], 11, ["recipeA po", "zz topaeiou", "abcdeaeiou"]),
-    (["N0.2cwt:VMarvellous", "N0.4cwt:VMarvellous", "N0.2cwt:VVictory"], 4, ["N0.2:VM", "N0.4", "N0.2:VV"]),
-    (["N0.2cwt:VMarvellous", "N0.4cwt:VMarvellous", "N0.2cwt:VVictory"], 6, ["N0.2:VM", "N0.4:V", "N0.2:VV"]),
-    (["N0.2cwt:VMarvellous", "N0.4cwt:VMarvellous", "N0.2cwt:VVictory"], 11, ["N0.2cwt:VMr", "N0.4cwt:VMr", "N0.2cwt:VVc"]),
+    (
+        ["recipeA po", "zz topaeiou", "a b c d e aeiou"],
+        11,
+        ["recipeA po", "zz topaeiou", "abcdeaeiou"],
+    ),
+    (
+        ["N0.2cwt:VMarvellous", "N0.4cwt:VMarvellous", "N0.2cwt:VVictory"],
+        4,
+        ["N0.2:VM", "N0.4", "N0.2:VV"],
+    ),
+    (
+        ["N0.2cwt:VMarvellous", "N0.4cwt:VMarvellous", "N0.2cwt:VVictory"],
+        6,
+        ["N0.2:VM", "N0.4:V", "N0.2:VV"],
+    ),
+    (
+        ["N0.2cwt:VMarvellous", "N0.4cwt:VMarvellous", "N0.2cwt:VVictory"],
+        11,
+        ["N0.2cwt:VMr", "N0.4cwt:VMr", "N0.2cwt:VVc"],
+    ),
     (["ABCDEFGHIJKLMNOP", "ABCDEFGHIJKLMNOQ"], 4, ["ABCDEFGHIJKLMNOP", "ABCDEFGHIJKLMNOQ"]),
     (["ABCDEFGHIJKLMNOP", "ABCDEFGHIJKLMNOQ"], 6, ["ABCDEFGHIJKLMNOP", "ABCDEFGHIJKLMNOQ"]),
     (["ABCDEFGHIJKLMNOP", "ABCDEFGHIJKLMNOQ"], 11, ["ABCDEFGHIJKLMNOP", "ABCDEFGHIJKLMNOQ"]),
@@ -61,7 +101,10 @@ ABBREVIATED = [
 COEFFICIENTS = [
     (
         ["Estimate", "Std. Error", "df", "t value", "Pr(>|t|)"],
-        [[251.405104848484, 6.82455653228642, 17.0000001, 36.8383064392692, 1.17e-17], [10.4672859595957, 1.54578889629006, 16.9999999961388, 6.77148476400462, 3.264e-06]],
+        [
+            [251.405104848484, 6.82455653228642, 17.0000001, 36.8383064392692, 1.17e-17],
+            [10.4672859595957, 1.54578889629006, 16.9999999961388, 6.77148476400462, 3.264e-06],
+        ],
         4,
         [
             "   Estimate Std. Error df t value Pr(>|t|)    ",
@@ -94,7 +137,11 @@ COEFFICIENTS = [
     ),
     (
         ["Sum Sq", "Df", "Mean Sq", "F value", "Pr(>F)"],
-        [[20010.5, 3, 6670.17, 123066.6, 1e-30], [1e-12, 1, 1e-12, 2e-11, 0.99], [3.25, 60, 0.0542, nan, nan]],
+        [
+            [20010.5, 3, 6670.17, 123066.6, 1e-30],
+            [1e-12, 1, 1e-12, 2e-11, 0.99],
+            [3.25, 60, 0.0542, nan, nan],
+        ],
         5,
         [
             "    Sum Sq Df Mean Sq F value Pr(>F)    ",
@@ -190,7 +237,9 @@ def test_fill_breaks_before_an_item_that_does_not_fit() -> None:
 
 def test_correlations_of_two_coefficients() -> None:
     # lmer(Reaction ~ Days + (Days | Subject), sleepstudy): vcov and the printed block
-    covariance = np.array([[46.5745718623732, -1.45109570560469], [-1.45109570560469, 2.38946331189365]])
+    covariance = np.array(
+        [[46.5745718623732, -1.45109570560469], [-1.45109570560469, 2.38946331189365]]
+    )
     lines = correlation_lines(["(Intercept)", "Days"], correlation_of(covariance))
     assert lines == ["     (Intr)", "Days -0.138"]
 
