@@ -33,7 +33,8 @@ def digest(row: Row) -> Row:
     out["blas_threads"] = lme4["threads"] if lme4 else None
     out["evaluations"] = ours.get("evaluations") if ours else None
     out["lme4_evaluations"] = lme4.get("evaluations") if lme4 else None
-    out["memory"], out["lme4_memory"] = _memory(row.get("mixeff")), _memory(row.get("lme4"))
+    out["memory"] = ours.get("memory") if ours else None
+    out["lme4_memory"] = lme4.get("memory") if lme4 else None
     out["loglik"] = ours["loglik"] if ours else None
     out["lme4_loglik"] = lme4["loglik"] if lme4 else None
     out["difference"] = _difference(ours, lme4)
@@ -45,12 +46,6 @@ def digest(row: Row) -> Row:
 
 def _seconds(result: Row | None) -> float | None:
     return median(result["seconds"]) if result else None
-
-
-def _memory(results: list[Row] | None) -> float | None:
-    """The least peak of the settings tried, in megabytes."""
-    values = [r["memory"] for r in results or [] if r.get("memory") is not None]
-    return min(values) if values else None
 
 
 def _difference(ours: Row | None, other: Row | None) -> float | None:
