@@ -1,6 +1,6 @@
 """Coefficient tables, abbreviations and wrapping against what R 4.2.2 prints."""
 
-# ruff: noqa: E501, RUF001 - the tables are R's output, one case a line
+# ruff: noqa: RUF001 - the tables are R's output, one case a line
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
 """Numbers and columns against what R 4.2.2 prints (tables pasted from R, the call above each)."""
 
-# ruff: noqa: E501 - the tables are R's output, one case a line
-
 from __future__ import annotations
 
 import math
