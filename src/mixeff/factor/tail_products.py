@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,6 +84,14 @@ class TailProducts:
         return A
 
 
+@lru_cache(maxsize=64)
+def upper_triangle(size: int) -> tuple[Longs, Longs]:
+    """Rows and columns on and above the diagonal; remembered, and so not to be written to."""
+    rows, columns = np.triu_indices(size)
+    rows.flags.writeable = columns.flags.writeable = False
+    return rows, columns
+
+
 def columns_of(own: slice, levels: NDArray[np.integer], q: int) -> Longs:
     """(m, q) tail columns of m levels of the factor whose columns are ``own``."""
     columns: Longs = own.start + levels[:, None].astype(np.int64) * q + np.arange(q)
@@ -94,7 +103,7 @@ def entries(
 ) -> Iterator[tuple[Longs, Longs, Floats]]:
     """Rows, columns and values of all entries on and above the diagonal, each once."""
     first, width = int(starts[-1]), products.p + 1
-    rows, columns = np.triu_indices(width)
+    rows, columns = upper_triangle(width)
     yield rows + first, columns + first, products.fixed[rows, columns]
     for a, i in enumerate(groups):
         group = products.groups[i]
@@ -104,7 +113,7 @@ def entries(
         dense = np.broadcast_to((first + np.arange(width))[None, :, None], group.dense.shape)
         rows = np.broadcast_to(at[:, None, :], group.dense.shape)
         yield rows.ravel(), dense.ravel(), group.dense.ravel()
-        left, right = np.triu_indices(q)
+        left, right = upper_triangle(q)
         yield at[:, left].ravel(), at[:, right].ravel(), group.gram[:, left, right].ravel()
         for b in range(a):
             pair = products.pair(groups[b], i)

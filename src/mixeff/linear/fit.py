@@ -18,7 +18,7 @@ from mixeff.linear.determined import check_determined
 from mixeff.linear.estimate import LinearEstimate
 from mixeff.linear.slow import announce_slow
 from mixeff.linear.small import SmallEvaluation, find_optimum
-from mixeff.linear.starting import starting_theta
+from mixeff.linear.starting import evaluations_are_dear, starting_theta
 from mixeff.linear.working import WorkingModel, working_model
 from mixeff.optimize import Optimum, Verdict
 from mixeff.optimize.sentences import TermNames, verdict
@@ -47,7 +47,8 @@ def fit_linear(
         the variance of the residual.
     like : LinearEstimate, optional
         A fit of the same X, random terms and weights to another response (or by the other
-        criterion): its cross-products are used again, and without ``start`` its theta is the first.
+        criterion): its cross-products are used again, and without ``start`` its theta is the first where
+        moments of the new response are not worth computing.
 
     Returns
     -------
@@ -64,8 +65,10 @@ def fit_linear(
     also: tuple[Floats, ...] = ()
     if like is not None and like.prepared is not None:
         model = like.prepared.with_response(design, control.threads)
-        if start is None and not like.convergence.singular:
-            # What fitted before is near; should it end on the boundary, the default start is due.
+        known = not (like.convergence.singular or evaluations_are_dear(model.system))
+        if start is None and known:
+            # What fitted before is near (moments of the new response are nearer where they pay);
+            # should it end on the boundary, the default start is due.
             start, also = like.theta, (model.partition.start(),)
     else:
         model = working_model(design, control.threads)

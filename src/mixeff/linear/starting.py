@@ -21,9 +21,14 @@ def starting_theta(system: BlockedSystem, partition: Partition) -> Floats:
     Evaluations cost next to nothing where the dense tail is small; there every random effect
     starts with the variance of the residual.
     """
-    if system.layout.products.size < DEAR_TAIL:
+    if not evaluations_are_dear(system):
         return partition.start()
     factors = moment_factors(system.products)
     if factors is None:
         return partition.start()
     return partition.from_factors(partition.per_term_square(factors))
+
+
+def evaluations_are_dear(system: BlockedSystem) -> bool:
+    """The dense tail is so large that moments, being near the optimum, repay their cost."""
+    return system.layout.products.size >= DEAR_TAIL
