@@ -47,8 +47,8 @@ def fit_linear(
         the variance of the residual.
     like : LinearEstimate, optional
         A fit of the same X, random terms and weights to another response (or by the other
-        criterion): its cross-products are used again, and without ``start`` its theta is the first where
-        moments of the new response are not worth computing.
+        criterion): its cross-products are used again, and without ``start`` its theta is the first
+        where moments of the new response are not worth computing.
 
     Returns
     -------
