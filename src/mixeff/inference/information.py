@@ -52,6 +52,11 @@ class InformationTable:
 
         return format_information(self)
 
+    def _repr_html_(self) -> str:
+        from mixeff.report.html import information_html
+
+        return information_html(self)
+
     def __repr__(self) -> str:
         return str(self)
 

@@ -67,6 +67,11 @@ class LikelihoodRatioTable:
 
         return format_anova(self)
 
+    def _repr_html_(self) -> str:
+        from mixeff.report.html import anova_html
+
+        return anova_html(self)
+
     def __repr__(self) -> str:
         return str(self)
 

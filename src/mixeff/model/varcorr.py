@@ -85,6 +85,11 @@ class VarCorr:
 
         return format_varcorr(self)
 
+    def _repr_html_(self) -> str:
+        from mixeff.report.html import varcorr_html
+
+        return varcorr_html(self)
+
     def __repr__(self) -> str:
         return str(self)
 
