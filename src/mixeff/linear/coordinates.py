@@ -15,6 +15,7 @@ from mixeff.covariance import Partition
 from mixeff.design.design import Design
 from mixeff.design.moments import NO_WEIGHTS, Moments, moments_of
 from mixeff.errors import DesignError
+from mixeff.factor import kernels
 from mixeff.linear.standardize import Basis, standardize
 
 Floats = NDArray[np.float64]
@@ -73,9 +74,20 @@ class Coordinates:
 
     def theta(self, partition: Partition, working: Floats) -> Floats:
         """Relative factors in the caller's units (lme4's theta), made triangular again."""
-        factors = partition.term_factors(working)
-        roots = [b.matrix @ L for b, L in zip(self.random, factors, strict=True)]
-        return partition.from_factors(roots)
+        theta: Floats = self.thetas(partition, working[None, :])[0]
+        return theta
+
+    def thetas(self, partition: Partition, working: Floats) -> Floats:
+        """``theta`` of every row of (m, k) working ones; structures in the plain order."""
+        out = np.empty_like(working)
+        first = 0
+        for structure, basis in zip(partition.structures, self.random, strict=True):
+            part = slice(first, first + structure.n_theta)
+            out[:, part] = kernels.rescale_roots(
+                np.ascontiguousarray(basis.matrix), np.ascontiguousarray(working[:, part])
+            )
+            first = part.stop
+        return out
 
     def working_theta(self, partition: Partition, theta: Floats) -> Floats:
         """The inverse of ``theta``."""

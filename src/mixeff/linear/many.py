@@ -286,16 +286,7 @@ class _Batch:
         if fixed.constant is not None:
             outer += work.center[:, None] * fixed.constant
         out.beta[columns] = outer
-        if self.layout is None:
-            out.theta[columns] = [chosen.theta(partition, t) for t in theta]
-            return
-        first = 0
-        for structure, basis in zip(partition.structures, chosen.random, strict=True):
-            part = slice(first, first + structure.n_theta)
-            out.theta[columns, part] = kernels.rescale_roots(
-                np.ascontiguousarray(basis.matrix), np.ascontiguousarray(theta[:, part])
-            )
-            first = part.stop
+        out.theta[columns] = chosen.thetas(partition, np.asarray(theta))
 
 
 def _numbers(optimum: Optimum) -> tuple[Floats, float, float, Floats]:
