@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -13,6 +14,8 @@ from mixeff.errors import DataError, MixeffError, MixeffWarning, OptionError
 
 OTHER_FAMILIES = ("binomial", "poisson", "gamma", "inverse_gaussian", "negative_binomial")
 DEFAULT_FOLDER = "mixeff-tutorial"
+# As a shell reports a program that ended by SIGPIPE.
+READER_GONE = 141
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,13 +37,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         warnings.simplefilter("always", MixeffWarning)
         warnings.showwarning = _show_warning
         try:
-            return int(options.run(options))
+            code = int(options.run(options))
+            # Now, not at exit, where a reader that has gone could not be told from a fault.
+            sys.stdout.flush()
+            return code
+        except BrokenPipeError:
+            return _reader_gone()
         except MixeffError as error:
             print(f"mixeff: {error}", file=sys.stderr)
             return 1
         except OSError as error:
             print(f"mixeff: {_os_sentence(error)}", file=sys.stderr)
             return 1
+
+
+def _reader_gone() -> int:
+    """The reader of our output has read enough (``mixeff datasets | head``): stop quietly."""
+    # What is still buffered must not be tried again at exit, which would print a traceback.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return READER_GONE
 
 
 def _parser() -> argparse.ArgumentParser:

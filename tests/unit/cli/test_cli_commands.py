@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -188,3 +189,13 @@ def test_help_starts_without_the_heavy_libraries():
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert "tutorial" in done.stdout
+
+
+def test_a_reader_that_has_read_enough_is_no_fault():
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "mixeff.cli", "datasets"]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert done.stderr == ""
+    assert done.returncode == 141  # 128 + SIGPIPE
