@@ -37,6 +37,20 @@ def test_only_the_very_object_counts() -> None:
     assert variable_name(first, None) is None
 
 
+def test_of_two_names_for_one_object_the_one_in_the_call_counts() -> None:
+    first = second = object()
+    assert variable_name(second, caller()) == "second"
+    assert variable_name(first, caller()) == "first"
+    # The object is held under neither name where it is asked for: the first one bound.
+    scope = {"variable_name": variable_name, "caller": caller}
+    exec(
+        "frames = {'a': [1.0]}\nold = frames['a']\nnew = old\n"
+        "found = variable_name(new, caller())\nheld = variable_name(frames['a'], caller())",
+        scope,
+    )
+    assert scope["found"] == "new"
+
+
 def test_names_of_interactive_shells_are_passed_over() -> None:
     _ = _12 = shown = object()
     assert variable_name(shown, caller()) == "shown"
