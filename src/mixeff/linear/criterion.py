@@ -18,6 +18,7 @@ Floats = NDArray[np.float64]
 # Below this mean square (relative to the least-squares residuals of y on X alone) the penalized
 # residual is the rounding error of a subtraction.
 _EXACT_FIT = 1e-12
+_ROUNDING = 4.0 * float(np.finfo(np.float64).eps)  # of r^2, relative to y'Wy
 _TRUSTED = 1e7  # with larger theta that subtraction cancels for any data
 
 
@@ -94,6 +95,15 @@ class LinearEvaluation:
         """Residual variance r^2 / nu in working units."""
         return self.factor.pwrss / self.criterion.degrees
 
+    @property
+    def noise(self) -> float:
+        """Rounding error of the value: r^2 is what a subtraction leaves of y'Wy = n.
+
+        It matters where the random effects explain nearly everything; with standard deviations
+        theta = 1e3 times that of the residual it is near 1e-15 n theta^2 = 1e-9 n.
+        """
+        return rounding(self.criterion, self.factor.pwrss)
+
     @cached_property
     def _scores(self) -> tuple[Floats, ...]:
         return self.criterion.partition.per_term(self.factor.scores())
@@ -160,6 +170,13 @@ class LinearEvaluation:
         information = self.factor.quadratic(blocks) / sigma2
         information -= np.outer(slopes, slopes) / (self.criterion.degrees * sigma2**2)
         return 0.5 * (information + information.T)
+
+
+def rounding(criterion: LinearCriterion, pwrss: float) -> float:
+    """What the rounding of r^2 (working units) makes of the criterion nu log r^2."""
+    if not pwrss > 0:
+        return 0.0
+    return _ROUNDING * criterion.degrees * criterion.system.n / pwrss
 
 
 def _positive_part(symmetric: Floats) -> Floats:

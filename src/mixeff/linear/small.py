@@ -20,7 +20,7 @@ from mixeff.factor.cholesky import BlockedSystem
 from mixeff.factor.elimination import Plan
 from mixeff.factor.stages import Layout, build_layout
 from mixeff.factor.system import System
-from mixeff.linear.criterion import LinearCriterion
+from mixeff.linear.criterion import LinearCriterion, rounding
 from mixeff.optimize import Optimum, solve
 from mixeff.optimize.boundary import null_directions
 from mixeff.optimize.starts import extra_starts
@@ -146,6 +146,11 @@ class SmallEvaluation:
     def sigma2(self) -> float:
         """Residual variance r^2 / nu in working units."""
         return self.factor.pwrss / self.criterion.degrees
+
+    @property
+    def noise(self) -> float:
+        """Rounding error of the value, as ``LinearEvaluation`` has it."""
+        return rounding(self.criterion, self.factor.pwrss)
 
     def curvature_along(self, term: int, direction: Floats) -> float:
         """Average information for Sigma_term + t v v', at t = 0."""

@@ -25,7 +25,8 @@ _EXPAND, _SHRINK = 3.0, 0.25
 class NewtonResult:
     """Where Newton's method stopped.
 
-    ``converged`` means the predicted decrease of a further step fell below the tolerance; a zero
+    ``converged`` means the predicted decrease of a further step fell below the tolerance, or below
+    the rounding error of the criterion where no shorter step gains anything either; a zero
     gradient at a singular Lambda also does that, so ``boundary.py`` must be asked as well.
     """
 
@@ -147,7 +148,8 @@ def newton(
             steps = _remember(steps, current, trial)
             current, model = trial, _Model.at(trial, steps)
         elif radius < 1e-10 * (1.0 + float(np.linalg.norm(current.theta))):
-            break
+            # No step gains anything: an optimum, if all there is to gain drowns in rounding.
+            return NewtonResult(current, model.decrease <= current.noise, model.decrease)
     return NewtonResult(current, False, model.decrease)
 
 

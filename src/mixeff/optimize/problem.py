@@ -29,6 +29,11 @@ class Evaluation(Protocol):
         ...
 
     @property
+    def noise(self) -> float:
+        """How far rounding may have moved ``value``."""
+        ...
+
+    @property
     def gradient(self) -> Floats:
         """(k,) d value / d theta."""
         ...
@@ -71,6 +76,7 @@ class Unreachable:
 
     theta: Floats
     value: float = math.inf
+    noise: float = 0.0
 
     @property
     def gradient(self) -> Floats:

@@ -108,3 +108,42 @@ def test_quadratic_in_calendar_years() -> None:
     last = [f.sigma**2 * float(f.Lambda[0][2] @ f.Lambda[0][2]) for f in fits]
     assert last[1] == pytest.approx(last[0], rel=NINE)
     assert fits[1].criterion == pytest.approx(fits[0].criterion, rel=NINE)
+
+
+def dense_deviance(design: Design, theta: np.ndarray) -> float:
+    """ML deviance of independent intercepts by QR of the augmented rows: no subtraction of r^2."""
+    n, p = design.X.shape
+    pairs = zip(theta, design.random, strict=True)
+    A = np.hstack([t * np.eye(z.n_levels)[z.codes] for t, z in pairs])
+    m = A.shape[1]
+    M = np.zeros((n + m, m + p + 1))
+    M[:n] = np.column_stack([A, design.X, design.response])
+    M[n:, :m] = np.eye(m)
+    R = np.abs(np.diag(np.linalg.qr(M, mode="r")))
+    r2 = R[-1] ** 2
+    return float(2 * np.log(R[:m]).sum() + n * (1 + np.log(2 * np.pi * r2 / n)))
+
+
+def test_standard_deviations_a_thousand_times_the_residual_converge() -> None:
+    # Rounding of r^2 then moves the deviance by 1e-8 to 1e-6: more than the tolerance of 1e-9.
+    for seed in range(30):
+        random = np.random.default_rng(seed)
+        n = 60
+        g, h = (random.integers(0, J, n).astype(np.int32) for J in (8, 6))
+        for codes, J in ((g, 8), (h, 6)):
+            codes[:J] = np.arange(J)
+        X = np.column_stack([np.ones(n), random.normal(size=n)])
+        b, c = 3e3 * random.normal(size=8), 1e3 * random.normal(size=6)
+        y = X @ [1.0, 2.0] + b[g] + c[h] + random.normal(size=n)
+        design = simple_design(
+            y, X, [("g", g, np.ones((n, 1))), ("h", h, np.ones((n, 1)))], columns=None
+        )
+        found = fit_linear(design, reml=False, control=Control(threads=1))
+        assert found.convergence.ok, found.convergence.sentence
+        dense = dense_deviance(design, found.theta)
+        assert found.criterion == pytest.approx(dense, rel=1e-8)
+        # An optimum: the exact deviance rises by far more than rounding 3 percent away from it.
+        for j in range(2):
+            for factor in (0.97, 1.03):
+                moved = found.theta * np.where(np.arange(2) == j, factor, 1.0)
+                assert dense_deviance(design, moved) > dense + 1e-4

@@ -24,6 +24,7 @@ class Valley:
 
     ``lie`` flips the sign of the gradient for that many evaluations: Newton's method is sent
     uphill, as by an error in a derivative; ``bias`` is added to it for good.
+    ``grain`` rounds the value to its multiples.
     """
 
     a: np.ndarray
@@ -31,6 +32,7 @@ class Valley:
     lie: int = 0
     bias: float = 0.0
     wall: float = math.inf
+    grain: float = 0.0
 
     def __post_init__(self) -> None:
         self.count = 0
@@ -49,6 +51,9 @@ class Point:
         self.valley, self.theta, self.sign = valley, theta, -1.0 if lying else 1.0
         self.excess = theta**2 - valley.b
         self.value = 100.0 + 0.5 * float(valley.a @ self.excess**2)
+        self.noise = valley.grain
+        if valley.grain:
+            self.value = round(self.value / valley.grain) * valley.grain
         slope = valley.a * self.excess
         self.sigma_slopes = tuple(np.array([[s]]) for s in slope)
         self.gradient = self.sign * 2 * slope * theta + valley.bias
@@ -150,3 +155,18 @@ def test_extra_starts_can_be_switched_off() -> None:
     assert len(optimum.local_values) == 1
     five = run(Valley(np.ones(1), np.array([-1.0])), [1.0], Control(extra_starts=5))
     assert len(five.local_values) == 6
+
+
+def test_a_gain_that_drowns_in_rounding_is_no_failure() -> None:
+    # The value is known to 1e-4 only, so Newton stops where no step seems to gain anything.
+    optimum = run(Valley(np.array([3.0, 0.5]), np.array([4.0, 0.25]), grain=1e-4), [1.0, 1.0])
+    assert optimum.ok
+    assert 1e-9 < optimum.predicted_decrease <= 1e-4
+    # d - d_min <= 1e-4 means |theta - 2| <= sqrt(2e-4 / 48) and |theta - 0.5| <= sqrt(2e-4 / 0.5).
+    np.testing.assert_allclose(optimum.evaluation.theta, [2.0, 0.5], atol=0.02)
+
+
+def test_a_gain_above_rounding_that_no_step_makes_is_a_failure() -> None:
+    # The biased gradient promises what the function does not keep.
+    optimum = run(Valley(np.ones(1), np.array([4.0]), bias=1.0, grain=1e-8), [1.0])
+    assert not optimum.ok
