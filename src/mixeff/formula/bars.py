@@ -173,11 +173,13 @@ def random_parts(
     for written, part in pieces:
         for group in groups:
             label = deparse(group)
+            # lme4 names a single column without backquotes, an interaction with them.
+            name = group.name if isinstance(group, Name) else label
             parts.append(
                 RandomPart(
                     effects=part,
                     group=_factors(group),
-                    group_label=label,
+                    group_label=name,
                     independent=independent,
                     label=f"({deparse(written)} | {label})",
                     position=bar.position,

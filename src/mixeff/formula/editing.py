@@ -246,6 +246,7 @@ def _bar_of(part: RandomPart, operator: str) -> Binary:
         ("+", Number(1.0, "1") if part.effects.intercept else Number(0.0, "0"))
     ]
     effects.extend(("+", term_expression(term)) for term in part.effects.terms)
-    group = parse_expression(part.group_label)
+    lone = part.group[0] if len(part.group) == 1 else None
+    group = lone if isinstance(lone, Name) else parse_expression(part.group_label)
     left = total(effects) or Number(1.0, "1")
     return Binary(operator if part.effects.terms else "|", left, group)

@@ -85,3 +85,9 @@ def test_mistakes() -> None:
         update_formula(old, ". ~ .:(1 | g)")
     with pytest.raises(FormulaError, match="no response"):
         update_formula(parse_formula("~ (1 | g)", one_sided=True), ". ~ . + x")
+
+
+def test_a_grouping_column_in_backquotes_keeps_them():
+    # R: update() of y ~ x + (1 | `2nd`) + (0 + x | `2nd`) without its last term.
+    old = parse_formula("y ~ x + (x || `2nd`)")
+    assert update_formula(old, ". ~ . - (0 + x | `2nd`)") == "y ~ x + (1 | `2nd`)"

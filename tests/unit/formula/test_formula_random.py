@@ -120,3 +120,11 @@ def test_the_same_random_term_twice_is_refused() -> None:
         parse_formula("y ~ (1 | a/b) + (1 | a)")
     with pytest.raises(FormulaError, match="occurs twice"):
         parse_formula("y ~ (1 + x | g) + (x | g)")
+
+
+def test_a_lone_grouping_column_is_named_without_backquotes():
+    # R: names(ranef(lmer(Reaction ~ Days + (1 | `2nd`), s))) is "2nd"; with (1 | `2nd`:a) it is
+    # "`2nd`:a"; formula(m) keeps the backquotes.
+    formula = parse_formula("y ~ x + (x || `2nd`) + (1 | `2nd`:a)", double_bar="lme4")
+    assert [p.group_label for p in formula.random] == ["2nd", "2nd", "`2nd`:a"]
+    assert formula.random[0].label == "(1 | `2nd`)"
