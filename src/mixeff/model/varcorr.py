@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -94,6 +95,13 @@ class VarCorr:
         return str(self)
 
 
+# R's reserved words (?Reserved).
+RESERVED = frozenset(
+    ("if", "else", "repeat", "while", "function", "for", "next", "break", "in")
+    + ("TRUE", "FALSE", "NULL", "Inf", "NaN", "NA")
+    + ("NA_integer_", "NA_real_", "NA_complex_", "NA_character_")
+)
+
 Row = tuple[str, str | None, str | None, float, float]
 
 
@@ -113,7 +121,7 @@ def _rows(component: VarianceComponent) -> list[Row]:
 
 def variance_components(design: Design, estimate: LinearEstimate) -> VarCorr:
     """Sigma_i = sigma^2 Lambda_i Lambda_i' (Bates et al. 2015, eq. 4) of every random term."""
-    names = unique_names([term.group for term in design.random])
+    names = printed_names([term.group for term in design.random])
     components = []
     for name, term, factor in zip(names, design.random, estimate.Lambda, strict=True):
         scaled = estimate.sigma * factor
@@ -127,6 +135,25 @@ def variance_components(design: Design, estimate: LinearEstimate) -> VarCorr:
             VarianceComponent(name, term.group, term.columns, scaled @ scaled.T, sd, correlation)
         )
     return VarCorr(tuple(components), float(estimate.sigma))
+
+
+def printed_names(groups: Sequence[str]) -> list[str]:
+    """The names under which lme4 prints the terms: the groups, unless one stands there twice.
+
+    Then they go through R's ``make.names(unique = TRUE)``, all of them: ``b:a`` becomes ``b.a``.
+    """
+    if len(set(groups)) == len(groups):
+        return list(groups)
+    return unique_names([syntactic_name(group) for group in groups])
+
+
+def syntactic_name(name: str) -> str:
+    """R's ``make.names``: what is no letter, digit, dot or underscore becomes a dot."""
+    name = re.sub(r"[^\w.]", ".", name)
+    # A name starts with a letter, or with a dot that no digit follows.
+    if not re.match(r"[^\W\d_]|\.(?!\d)", name):
+        name = f"X{name}"
+    return f"{name}." if name in RESERVED else name
 
 
 def unique_names(names: Sequence[str]) -> list[str]:

@@ -11,7 +11,7 @@ import pytest
 from mixeff.errors import OptionError
 from mixeff.model.effects import conditional_covariances
 from mixeff.model.fit import LinearMixedModel
-from mixeff.model.varcorr import unique_names
+from mixeff.model.varcorr import printed_names, syntactic_name, unique_names
 from support.handmade import dense_z, handmade_fit, make_design
 from support.reference import load_case, load_frame
 
@@ -199,6 +199,21 @@ def test_repeated_names() -> None:
     """R: make.unique(c("a", "a", "b", "a.1", "a")) gives a, a.2, b, a.1, a.3."""
     assert unique_names(["a", "a", "b", "a.1", "a"]) == ["a", "a.2", "b", "a.1", "a.3"]
     assert unique_names(["class", "class"]) == ["class", "class.1"]
+
+
+def test_groups_that_stand_twice_are_printed_as_lme4_does() -> None:
+    """VarCorr(lmer(y ~ nitro + (nitro || B:Variety) + (1 | B))): B.Variety, B.Variety.1, B."""
+    assert printed_names(["B:Variety", "B:Variety", "B"]) == ["B.Variety", "B.Variety.1", "B"]
+    # VarCorr(lmer(diameter ~ 1 + (1 | plate:sample) + (1 | plate) + (0 + v | plate)))
+    assert printed_names(["plate:sample", "plate", "plate"]) == ["plate.sample", "plate", "plate.1"]
+    assert printed_names(["plate:sample", "plate"]) == ["plate:sample", "plate"]
+
+
+def test_syntactic_names() -> None:
+    """R: make.names(c("a:b", "g", "1a", "_x", "TRUE", "a b", ".2a", "\u00e9:x", ".a"))."""
+    names = ["a:b", "g", "1a", "_x", "TRUE", "a b", ".2a", "\u00e9:x", ".a"]
+    made = ["a.b", "g", "X1a", "X_x", "TRUE.", "a.b", "X.2a", "\u00e9.x", ".a"]
+    assert [syntactic_name(name) for name in names] == made
 
 
 def test_frames_are_pandas(name: str) -> None:
