@@ -77,6 +77,11 @@ class LmList:
         return self._frame(self.estimate)
 
     @property
+    def coef(self) -> pd.DataFrame:
+        """The same as ``coefficients``, under lme4's name."""
+        return self.coefficients
+
+    @property
     def stderr(self) -> pd.DataFrame:
         """Standard errors from the pooled residual variance: groups x coefficients."""
         return self._frame(self.sigma * self.unscaled)

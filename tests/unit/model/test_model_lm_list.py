@@ -31,6 +31,7 @@ def test_coefficients_of_R(fits: mx.LmList) -> None:
     """R prints 7 digits."""
     for level, want in R_COEF.items():
         assert tuple(fits.coefficients.loc[level]) == pytest.approx(want, rel=1e-6)
+    assert fits.coef.equals(fits.coefficients)  # R: coef(fits)
     np.testing.assert_allclose(fits.stderr, np.tile(R_STDERR, (18, 1)), rtol=1e-6)
     assert fits.sigma == pytest.approx(R_SIGMA, rel=1e-6)
     assert fits.df_residual == 144
