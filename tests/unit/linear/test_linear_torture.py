@@ -9,6 +9,7 @@ import pytest
 
 from mixeff.control import Control
 from mixeff.design.design import Design
+from mixeff.errors import DesignError
 from mixeff.linear import LinearEstimate, fit_linear
 from support.dense_system import simple_design
 from support.reference import load_case, load_frame
@@ -147,3 +148,34 @@ def test_standard_deviations_a_thousand_times_the_residual_converge() -> None:
             for factor in (0.97, 1.03):
                 moved = found.theta * np.where(np.arange(2) == j, factor, 1.0)
                 assert dense_deviance(design, moved) > dense + 1e-4
+
+
+def test_a_variance_that_grows_without_end_is_told_from_one_without_information() -> None:
+    # Two residual degrees of freedom, five random effects: with A orthonormal and A'X = 0 the
+    # REML criterion is log|K| + 2 log(y'A K^-1 A'y) + constant, K = I + theta^2 A'ZZ'A.
+    random = np.random.default_rng(0)
+    n = 14
+    codes = (np.arange(n) % 5).astype(np.int32)
+    Z, X = np.eye(5)[codes], random.normal(size=(n, n - 2))
+    A = np.linalg.qr(X, mode="complete")[0][:, n - 2 :]
+    values, vectors = np.linalg.eigh(A.T @ Z @ Z.T @ A)
+    assert values[0] > 0.01  # both degrees of freedom are reached by the random effects
+    y = 10.0 * A @ vectors[:, 1] + A @ vectors[:, 0]
+    grid = np.array([0.0, 0.3, 1.0, 3.0, 10.0, 100.0, 1000.0])
+    k = 1.0 + grid[:, None] ** 2 * values
+    profile = np.log(k).sum(axis=1) + 2.0 * np.log(1.0 / k[:, 0] + 100.0 / k[:, 1])
+    assert np.all(np.diff(profile) < 0)
+    design = simple_design(y, X, [("g", codes, np.ones((n, 1)))])
+    with pytest.raises(DesignError, match="no finite estimate"):
+        fit_linear(design, reml=True, control=Control(threads=1))
+
+
+def test_a_variance_without_information_is_still_called_so() -> None:
+    # X holds the indicators of all levels: A'Z = 0, the profile above is constant.
+    random = np.random.default_rng(1)
+    codes = (np.arange(20) % 4).astype(np.int32)
+    design = simple_design(
+        random.normal(size=20), np.eye(4)[codes], [("g", codes, np.ones((20, 1)))]
+    )
+    with pytest.raises(DesignError, match="say nothing about the variance"):
+        fit_linear(design, reml=True, control=Control(threads=1))
