@@ -96,11 +96,9 @@ class VarCorr:
 
 
 # R's reserved words (?Reserved).
-RESERVED = frozenset(
-    ("if", "else", "repeat", "while", "function", "for", "next", "break", "in")
-    + ("TRUE", "FALSE", "NULL", "Inf", "NaN", "NA")
-    + ("NA_integer_", "NA_real_", "NA_complex_", "NA_character_")
-)
+_WORDS = "if else repeat while function for next break in"
+_CONSTANTS = "TRUE FALSE NULL Inf NaN NA NA_integer_ NA_real_ NA_complex_ NA_character_"
+RESERVED = frozenset(f"{_WORDS} {_CONSTANTS}".split())
 
 Row = tuple[str, str | None, str | None, float, float]
 
