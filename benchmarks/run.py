@@ -62,7 +62,8 @@ def machine(rows: list[Row]) -> dict[str, str]:
         theirs = next((r for r in row.get("lme4") or [] if "version" in r), {})
         found |= {"mixeff": ours["version"]} if ours else {}
         if theirs:
-            found |= {"lme4": theirs["version"], "R": theirs["R"], "BLAS of R": Path(theirs["blas"]).name}
+            found |= {"lme4": theirs["version"], "R": theirs["R"]}
+            found |= {"BLAS of R": Path(theirs["blas"]).name}
         found |= {k: r["version"] for k, r in row["peers"].items() if "version" in r}
     times = sorted({row["measured"] for row in rows})
     if times:
