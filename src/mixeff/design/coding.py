@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -63,8 +64,10 @@ def resolve_contrasts(
         )
     factors = [label for label in used if isinstance(values[label], Categorical)]
     for key, wanted in given.items():
-        label = key if key in factors else f"`{key}`"
-        if label not in factors:
+        # R's model frame says factor(k > 3L) where its coefficients say factor(k > 3).
+        spellings = (key, f"`{key}`", re.sub(r"(?<=\d)L\b", "", str(key)))
+        label = next((name for name in spellings if name in factors), None)
+        if label is None:
             raise DesignError(_no_factor(str(key), factors, used))
         value = values[label]
         assert isinstance(value, Categorical)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mixeff.design.evaluate import TransformState, apply, column_value, train
 from mixeff.design.values import Categorical, Numeric, Value, missing_rows
 from mixeff.errors import DataError, PredictionError
-from mixeff.formula.deparse import deparse
+from mixeff.formula.deparse import deparse_label
 from mixeff.formula.tree import Expression, Name
 from mixeff.formula.variables import variables_of
 from mixeff.frames.columns import Column, Frame
@@ -57,7 +57,7 @@ def label_of(expression: Expression) -> str:
     """R's name of a variable."""
     if isinstance(expression, Name) and _everyday(expression.name):
         return expression.name
-    return deparse(expression)
+    return deparse_label(expression)
 
 
 @lru_cache(maxsize=4096)

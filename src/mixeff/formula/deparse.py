@@ -72,6 +72,20 @@ def deparse(expression: Expression) -> str:
     return "".join(writer.finish())
 
 
+def deparse_label(expression: Expression) -> str:
+    """The expression as R's ``terms`` names it: like ``deparse``, integers without their ``L``.
+
+    Examples
+    --------
+    >>> from mixeff.formula import parse_expression
+    >>> deparse_label(parse_expression("poly(x, 2L)"))
+    'poly(x, 2)'
+    """
+    writer = _Writer(cutoff=None, suffix=False)
+    writer.expression(expression)
+    return "".join(writer.finish())
+
+
 def deparse_lines(expression: Expression, width: int = 60) -> list[str]:
     """The expression in lines, broken where R's ``deparse(width.cutoff = width)`` breaks.
 
@@ -116,8 +130,9 @@ def quote_name(name: str) -> str:
 class _Writer:
     """Collects text in lines by R's rule for breaking them."""
 
-    def __init__(self, cutoff: int | None) -> None:
+    def __init__(self, cutoff: int | None, suffix: bool = True) -> None:
         self.cutoff = cutoff
+        self.suffix = suffix  # the L of integers
         self.lines: list[str] = []
         self.current: list[str] = []
         self.length = 0
@@ -152,7 +167,7 @@ class _Writer:
         if isinstance(node, Binary):
             self._binary(node)
         elif isinstance(node, Number):
-            self.text(node.text)
+            self.text(node.text if self.suffix else node.text.removesuffix("L"))
         elif isinstance(node, String):
             self.text('"' + "".join(_STRING_ESCAPES.get(c, c) for c in node.value) + '"')
         elif isinstance(node, Name):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mixeff.formula.deparse import deparse, left_spine
+from mixeff.formula.deparse import deparse_label, left_spine
 from mixeff.formula.problems import formula_error
 from mixeff.formula.tree import (
     Binary,
@@ -249,7 +249,7 @@ class _Expansion:
         offset_bits = _union([bit for v, bit in self.bits.items() if is_offset(v)])
         used = _union(masks)
         offsets = tuple(v for v, bit in self.bits.items() if bit & offset_bits & used)
-        labels = [deparse(v) for v in variables]
+        labels = [deparse_label(v) for v in variables]
         terms = []
         for mask in sorted((m for m in masks if not m & offset_bits), key=int.bit_count):
             members = _members(mask)

@@ -120,3 +120,13 @@ def test_assign_tells_the_term_of_each_column() -> None:
     # R: attr(model.matrix(~ a * x), "assign") is 0 1 1 2 3 3
     design = build_design(parse_formula("y ~ a * x"), data())
     assert design.state.assign == (0, 1, 1, 2, 3, 3)
+
+
+def test_integers_with_their_suffix_name_columns_without_it():
+    # R: colnames(model.matrix(y ~ I(k/2L) + factor(k > 3L), data.frame(y = 1:8, k = 1:8),
+    #      contrasts.arg = list("factor(k > 3L)" = "contr.sum")))
+    frame = {"y": np.arange(8.0), "k": np.arange(1, 9)}
+    for key in ("factor(k > 3L)", "factor(k > 3)"):
+        formula = parse_formula("y ~ I(k/2L) + factor(k > 3L)")
+        got = build_design(formula, frame, contrasts={key: "sum"})
+        assert list(got.names) == ["(Intercept)", "I(k/2)", "factor(k > 3)1"]

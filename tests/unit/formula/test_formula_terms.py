@@ -212,3 +212,12 @@ def test_a_remembered_formula_depends_on_all_it_is_asked_with() -> None:
         with pytest.raises(FormulaError, match="no `~`"):
             parse_formula("a + b")
     assert parse_formula("a + b", one_sided=True).response is None
+
+
+def test_labels_write_integers_without_their_suffix():
+    # R: attr(terms(y ~ I(k/2L) + poly(k, 2L):f + I(k * 1e5L)), "term.labels") is
+    # "I(k/2)" "I(k * 100000)" "poly(k, 2):f"; deparse of the formula keeps the L.
+    formula = parse_formula("y ~ I(k/2L) + poly(k, 2L):f + I(k * 1e5L)")
+    labels = [term.label for term in formula.fixed.terms]
+    assert labels == ["I(k/2)", "I(k * 100000)", "poly(k, 2):f"]
+    assert formula.display == "y ~ I(k/2L) + poly(k, 2L):f + I(k * 100000L)"
