@@ -188,7 +188,9 @@ def anova(
     m1     4  116.46  1.0
     """
     if not isinstance(refit, bool):
-        raise OptionError(f"anova: refit must be True or False, not {refit!r}.")
+        # A model named refit=: its printed table would bury the sentence.
+        given = type(refit).__name__ if hasattr(refit, "loglik") else repr(refit)
+        raise OptionError(f"anova: refit must be True or False, not {given}.")
     compared = named_models(models, named, calling_frame(), minimum=2, options=("refit",))
     check_same_data(compared)
     by_size = dict(sorted(compared.items(), key=lambda item: item[1].df))

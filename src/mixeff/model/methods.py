@@ -29,7 +29,7 @@ class FitMethods:
     def _fit(self) -> LinearMixedModel:
         return cast("LinearMixedModel", self)
 
-    def residuals(self, kind: str = "response") -> Floats:
+    def residuals(self, kind: str = "response", **unknown: Any) -> Floats:
         """Residuals (n,); padded as `fitted`.
 
         Parameters
@@ -45,7 +45,9 @@ class FitMethods:
             Unknown kind.
         """
         from mixeff.diagnostics.residuals import residuals
+        from mixeff.model.options import refuse_unknown
 
+        refuse_unknown("residuals", unknown, ("kind",))
         fit = self._fit
         return pad(fit, residuals(fit.design, fit.estimate, kind))
 
@@ -111,7 +113,9 @@ class FitMethods:
             unknown=unknown,
         )
 
-    def summary(self, ddf: str | None = None, correlation: bool | None = None) -> SummaryTable:
+    def summary(
+        self, ddf: str | None = None, correlation: bool | None = None, **unknown: Any
+    ) -> SummaryTable:
         """The summary table, printed in lme4's layout.
 
         Parameters
@@ -119,11 +123,13 @@ class FitMethods:
         ddf : None
             Method for degrees of freedom; None prints t values without p values.
         correlation : bool or None
-            Print the correlations of the fixed effects; None prints them up to 20 coefficients.
+            Print the correlations of the fixed effects; None prints them up to 12 coefficients.
         """
         from mixeff.inference.coefficients import check_ddf
+        from mixeff.model.options import refuse_unknown
         from mixeff.report.summarize import summarize
 
+        refuse_unknown("summary", unknown, ("ddf", "correlation"))
         check_ddf(ddf)
         return summarize(self._fit, ddf=ddf, correlation=correlation)
 
@@ -196,7 +202,7 @@ class FitMethods:
 
         return update(self._fit, formula, arguments, calling_frame())
 
-    def refit(self, y: ArrayLike) -> LinearMixedModel:
+    def refit(self, y: ArrayLike, **unknown: Any) -> LinearMixedModel:
         """The same model fitted to another response: same rows, X, Z, weights and offset.
 
         The cross-products of X and Z are used again and the search starts from this fit's theta,
@@ -214,7 +220,9 @@ class FitMethods:
             Wrong length, not numeric, missing or infinite values, or constant.
         """
         from mixeff.model.again import refit
+        from mixeff.model.options import refuse_unknown
 
+        refuse_unknown("refit", unknown, ("y",))
         return refit(self._fit, y)
 
     def refit_many(

@@ -97,6 +97,17 @@ def test_update_of_the_formula(slope: mx.LinearMixedModel, sleep: pd.DataFrame) 
         slope.update(REML=False)
 
 
+def test_misspelt_arguments_of_methods(slope: mx.LinearMixedModel) -> None:
+    with pytest.raises(OptionError, match=r'"correlations"\. Did you mean "correlation"'):
+        slope.summary(correlations=True)
+    with pytest.raises(OptionError, match=r'residuals has no argument "type"\. It takes kind'):
+        slope.residuals(type="pearson")
+    with pytest.raises(OptionError, match=r'refit has no argument "start"\. It takes y'):
+        slope.refit(slope.fitted, start=[1.0, 0.0, 1.0])
+    with pytest.raises(OptionError, match="refit must be True or False, not LinearMixedModel"):
+        mx.anova(slope, slope, refit=slope)  # type: ignore[arg-type]
+
+
 def test_refit_equals_lmer_with_the_response_replaced(
     slope: mx.LinearMixedModel, sleep: pd.DataFrame
 ) -> None:
