@@ -72,7 +72,8 @@ def column_blocks(widths: Sequence[int], stub: int, width: int) -> list[range]:
     blocks: list[range] = []
     first, used = 0, stub
     for j, w in enumerate(widths):
-        if j > first and used + 1 + w > width:
+        # R leaves the last place of a line empty: 79 of 80 are used.
+        if j > first and used + 1 + w >= width:
             blocks.append(range(first, j))
             first, used = j, stub
         used += 1 + w

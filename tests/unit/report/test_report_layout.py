@@ -12,7 +12,7 @@ import pytest
 from mixeff.report.abbreviation import abbreviate
 from mixeff.report.coefmat import coefficient_lines
 from mixeff.report.correlation import correlation_lines, correlation_of
-from mixeff.report.layout import display_width, named_vector, text_matrix
+from mixeff.report.layout import column_blocks, display_width, named_vector, text_matrix
 from mixeff.report.pieces import filled
 
 # abbreviate(x, n, named = FALSE)
@@ -246,3 +246,12 @@ def test_correlations_of_two_coefficients() -> None:
 
 def test_correlation_with_a_variance_of_zero_is_missing() -> None:
     assert np.isnan(correlation_of(np.diag([0.0, 1.0]))[0]).all()
+
+
+def test_a_block_of_columns_leaves_the_last_place_of_the_line_empty() -> None:
+    """R: print(matrix(strrep("x", 9), 2, 7, dimnames = list(c(strrep("a", L), "b"), NULL)))
+
+    has one block for L = 9 (79 wide) and two for L = 10 (80 wide).
+    """
+    assert column_blocks([9] * 7, 9, 80) == [range(7)]
+    assert column_blocks([9] * 7, 10, 80) == [range(6), range(6, 7)]
