@@ -87,8 +87,10 @@ def fit_design(
 
     ``like`` is a fit of the same design to another response or by the other criterion.
     """
+    # Without fixed effects the two criteria are one, which lme4 calls maximum likelihood.
+    reml = request.reml and bool(design.names)
     estimate = fit_linear(
-        design, reml=request.reml, control=request.control, start=request.start, like=like
+        design, reml=reml, control=request.control, start=request.start, like=like
     )
     verdict = estimate.convergence
     if not verdict.ok:

@@ -295,3 +295,12 @@ def test_printing_forwards(slope: mx.LinearMixedModel) -> None:
     assert "Residual" in str(slope.varcorr)
     assert "npar" in str(mx.anova(slope, slope.refit_ml()))
     assert "AIC" in str(mx.aic(slope))
+
+
+def test_without_fixed_effects_reml_is_maximum_likelihood(sleep: pd.DataFrame) -> None:
+    """R: m <- lmer(Reaction ~ 0 + (1 | Subject), sleepstudy); isREML(m) is FALSE."""
+    m = mx.lmer("Reaction ~ 0 + (1 | Subject)", sleep)
+    assert not m.is_reml
+    assert m.deviance == pytest.approx(1985.68, abs=0.005)  # deviance(m)
+    assert str(m).startswith("Linear mixed model fit by maximum likelihood")
+    assert m.update(". ~ . + Days + 1").is_reml
