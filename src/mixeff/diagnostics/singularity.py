@@ -20,8 +20,9 @@ def is_singular(design: Design, Lambda: tuple[Floats, ...], tol: float = 1e-4) -
 
     True if a diagonal entry of a relative Cholesky factor Lambda, times the root mean square of
     its model column, is below ``tol``: a standard deviation (given the earlier columns of the
-    term) of less than ``tol`` residual standard deviations. lme4 leaves the root mean square out,
-    so that its answer changes with the units of a slope; for intercepts both agree.
+    term) of less than ``tol`` residual standard deviations of an average row. lme4 leaves the root
+    mean square (weighted by the prior weights) out, so that its answer changes with the units of a
+    slope or of the weights; for intercepts without weights both agree.
 
     Parameters
     ----------
@@ -34,12 +35,16 @@ def is_singular(design: Design, Lambda: tuple[Floats, ...], tol: float = 1e-4) -
     if not tol > 0:
         raise OptionError(f"is_singular: tol must be positive, not {tol!r}.")
     return any(
-        bool(np.any(np.abs(np.diag(factor)) * column_sizes(term.values) < tol))
+        bool(np.any(np.abs(np.diag(factor)) * column_sizes(term.values, design.weights) < tol))
         for term, factor in zip(design.random, Lambda, strict=True)
     )
 
 
-def column_sizes(values: Floats) -> Floats:
-    """(q,) root mean square of each model column."""
+def column_sizes(values: Floats, weights: Floats | None) -> Floats:
+    """(q,) weighted root mean square of each model column."""
     # einsum: no squared copy of the columns.
-    return np.asarray(np.sqrt(np.einsum("ij,ij->j", values, values) / values.shape[0]))
+    if weights is None:
+        squares = np.einsum("ij,ij->j", values, values)
+    else:
+        squares = np.einsum("ij,ij,i->j", values, values, weights)
+    return np.asarray(np.sqrt(squares / values.shape[0]))
