@@ -40,7 +40,7 @@ def is_singular(design: Design, Lambda: tuple[Floats, ...], tol: float = 1e-4) -
     )
 
 
-def column_sizes(values: Floats, weights: Floats | None) -> Floats:
+def column_sizes(values: Floats, weights: Floats | None = None) -> Floats:
     """(q,) weighted root mean square of each model column."""
     # einsum: no squared copy of the columns.
     if weights is None:
