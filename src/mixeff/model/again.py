@@ -75,6 +75,7 @@ def refit(fit: LinearMixedModel, y: ArrayLike) -> LinearMixedModel:
 
 def new_response(fit: LinearMixedModel, y: ArrayLike) -> Floats:
     """(n,) the values of ``y`` on the rows used, checked."""
+    _refuse_other_order(fit, y)
     try:
         values = np.array(y, dtype=np.float64)
     except (TypeError, ValueError):
@@ -98,6 +99,21 @@ def new_response(fit: LinearMixedModel, y: ArrayLike) -> Floats:
     if np.all(values == values[0]):
         raise DataError("refit: the new response is constant; there is nothing to model.")
     return np.ascontiguousarray(values)
+
+
+def _refuse_other_order(fit: LinearMixedModel, y: Any) -> None:
+    """A pandas Series whose index is the data's in another order could mean either order."""
+    data: Any = fit.request.data
+    if not (hasattr(y, "reindex") and hasattr(data, "reindex")):
+        return
+    theirs, ours = y.index, data.index
+    unique = len(theirs) == len(ours) and theirs.is_unique and ours.is_unique
+    if unique and not theirs.equals(ours) and theirs.isin(ours).all():
+        raise DataError(
+            "refit: the new response has the row labels of the data in another order, so it is not "
+            "clear which row each value belongs to. Give y.to_numpy() to go by position (a "
+            "permutation, say) or y.reindex(data.index) to go by label."
+        )
 
 
 def refit_ml(fit: LinearMixedModel) -> LinearMixedModel:

@@ -205,14 +205,15 @@ class FitMethods:
     def refit(self, y: ArrayLike, **unknown: Any) -> LinearMixedModel:
         """The same model fitted to another response: same rows, X, Z, weights and offset.
 
-        The cross-products of X and Z are used again and the search starts from this fit's theta,
-        so this is faster than a new fit, with the same answer.
+        The cross-products of X and Z are used again, so this is faster than a new fit, with the
+        same answer.
 
         Parameters
         ----------
         y : (n,) array or series
             The new response, already transformed if the formula transforms it; of the rows used,
-            or of all rows of the data.
+            or of all rows of the data; by position. A pandas Series with the row labels of the
+            data in another order is refused, since it could mean either.
 
         Raises
         ------
