@@ -1,0 +1,1 @@
+"""Generalized linear mixed models: families, links, penalized IRLS, Laplace, quadrature; fit."""

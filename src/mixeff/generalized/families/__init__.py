@@ -1,0 +1,1 @@
+"""Distributions of the response given the random effects, and their links."""
