@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from mixeff.crossproducts.blocks import CrossProducts
 from mixeff.errors import ConvergenceError, DesignError
 from mixeff.factor import kernels, selected_inverse, solves
+from mixeff.factor.dense_tail import DenseTail
 from mixeff.factor.elimination import plan_elimination
-from mixeff.factor.stages import PANEL_ROWS, Layout, Stage, build_layout
+from mixeff.factor.stages import Stage, build_layout
+from mixeff.factor.tail import Tail
 from mixeff.factor.threads import one_blas_thread
 
 Floats = NDArray[np.float64]
@@ -47,13 +49,9 @@ class Store:
     Attributes
     ----------
     stages : tuple of StageStore
-    S : (T, T) array, S_0 of the dense tail, on and above its diagonal only
-    L : (T, T) array, its Cholesky factor, on and below the diagonal only
+    S : array, S_0 of the tail, laid out as the tail says
+    L : array, its Cholesky factor
     scalars : (3,) array
-
-    Notes
-    -----
-    ``S`` and ``L`` share memory: ``L`` is ``S`` moved down by one row.
     """
 
     stages: tuple[StageStore, ...]
@@ -62,12 +60,10 @@ class Store:
     scalars: Floats
 
     @classmethod
-    def of(cls, layout: Layout) -> Store:
-        """Allocate for a layout."""
-        stages = tuple(StageStore.of(s, i == 0) for i, s in enumerate(layout.stages))
-        size = layout.products.size
-        both = np.zeros((size + 1, size))
-        return cls(stages, both[:-1], both[1:], np.zeros(3))
+    def of(cls, stages: tuple[Stage, ...], tail: Tail) -> Store:
+        """Allocate."""
+        stores = tuple(StageStore.of(s, i == 0) for i, s in enumerate(stages))
+        return cls(stores, *tail.arrays(), np.zeros(3))
 
 
 class BlockedSystem:
@@ -97,10 +93,8 @@ class BlockedSystem:
         self.n_columns = tuple(g.n_columns for g in products.groups)
         self.threads = threads
         self.layout = build_layout(products, plan_elimination(products))
-        # Room for two rows per column of a level, and to pack 128 scalar levels or more at a time.
-        rows = max(PANEL_ROWS, 2 * max(self.n_columns, default=0))
-        self.room = np.empty((rows, self.layout.products.size))
-        self.panel = self.room[:PANEL_ROWS]
+        widest = max(self.n_columns, default=0)
+        self.tail: Tail = DenseTail.of(self.layout, threads, widest)
         self._free: list[Store] = []
         self._holder: ReferenceType[BlockedFactor] | None = None
         self._scratch: selected_inverse.Scratch | None = None
@@ -147,12 +141,12 @@ class BlockedSystem:
             store = holder.give_up()
             if store is not None:
                 return store
-        return Store.of(self.layout)
+        return Store.of(self.layout.stages, self.tail)
 
     def scratch(self) -> selected_inverse.Scratch:
         """Arrays for the selected inverse, made once; valid only within one call."""
         if self._scratch is None:
-            self._scratch = selected_inverse.Scratch.of(self.layout)
+            self._scratch = selected_inverse.Scratch.of(self.layout, self.tail)
         return self._scratch
 
     def release(self, store: Store) -> None:
@@ -164,11 +158,11 @@ def _factor(system: BlockedSystem, store: Store, Lambda: tuple[Floats, ...]) -> 
     """Eliminate the stages, factor the tail; log-determinant of the stages."""
     layout = system.layout
     logdet = 0.0
-    layout.products.fill(store.S)
+    system.tail.fill(store.S)
     for stage, at in zip(layout.stages[1:], store.stages[1:], strict=True):
         np.copyto(at.G, stage.G)
         np.copyto(at.B, stage.B)
-    for stage, at in zip(layout.stages, store.stages, strict=True):
+    for s, (stage, at) in enumerate(zip(layout.stages, store.stages, strict=True)):
         logdet += kernels.eliminate(
             at.G, stage.pointer, at.B, Lambda[stage.group], at.T, at.R, at.C
         )
@@ -179,12 +173,9 @@ def _factor(system: BlockedSystem, store: Store, Lambda: tuple[Floats, ...]) -> 
             kernels.scatter_stage(
                 stage.pointer, link.offset, link.ancestor, link.place, at.C, to.G, to.B
             )
-        kernels.scatter_tail(
-            stage.pointer, stage.skip, stage.columns, layout.tail, at.C, store.S, system.panel,
-            stage.by_column.meets, stage.by_column.row, stage.by_column.level, system.threads,
-        )  # fmt: skip
-    tail = tuple(Lambda[i] for i in layout.tail_groups)
-    bad = kernels.factor_tail(store.S, store.L, layout.starts, tail, store.scalars, system.threads)
+        system.tail.subtract(s, at.C, store.S)
+    inner = tuple(Lambda[i] for i in layout.tail_groups)
+    bad = system.tail.factor(store.S, store.L, inner, store.scalars)
     if bad > layout.starts[-1]:
         raise DesignError(
             "The fixed-effects columns are linearly dependent (or dependent to rounding) once "

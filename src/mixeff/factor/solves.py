@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.linalg import lapack
 
 from mixeff.factor import kernels
+from mixeff.factor.tail_products import scale_rows
 
 if TYPE_CHECKING:
     from mixeff.factor.cholesky import BlockedFactor, BlockedSystem
@@ -51,26 +52,6 @@ def split_groups(system: BlockedSystem, vector: Floats) -> tuple[Floats, ...]:
     )
 
 
-def scale_tail_rows(factor: BlockedFactor, M: Floats, transpose: bool) -> Floats:
-    """Lt M (or Lt' M) for M with a row per tail column."""
-    out = np.array(M)
-    starts = factor.layout.starts
-    for i, L in enumerate(factor.tail_Lambda):
-        rows = slice(starts[i], starts[i + 1])
-        block = M[rows].reshape(-1, L.shape[0], M.shape[1])
-        out[rows] = ((L.T if transpose else L) @ block).reshape(-1, M.shape[1])
-    return out
-
-
-def symmetric_columns(S: Floats, own: slice) -> Floats:
-    """(T, m) columns of the symmetric matrix of which only the upper triangle of S counts."""
-    out = np.array(S[:, own])
-    block = np.triu(out[own])
-    out[own] = block + np.triu(block, 1).T
-    out[own.stop :] = S[own, own.stop :].T
-    return out
-
-
 def _forward(factor: BlockedFactor, t: Floats) -> None:
     """In place: the forward half of a solve, scaled coordinates, global order with a row for y."""
     gathered = np.zeros_like(t)
@@ -80,16 +61,16 @@ def _forward(factor: BlockedFactor, t: Floats) -> None:
             gathered,
         )  # fmt: skip
     tail = slice(factor.layout.tail, factor.layout.width - 1)
-    t[tail] -= scale_tail_rows(factor, gathered[tail], transpose=True)
-    kernels.solve_tail(factor.store.L, t[tail], False)
+    t[tail] -= scale_rows(gathered[tail], factor.layout.starts, factor.tail_Lambda, transpose=True)
+    factor.system.tail.solve(factor.store.L, t[tail], False)
 
 
 def _backward(factor: BlockedFactor, t: Floats) -> Floats:
     """In place: the backward half; returns Lambda times the solution."""
     b = np.zeros_like(t)
     tail = slice(factor.layout.tail, factor.layout.width - 1)
-    kernels.solve_tail(factor.store.L, t[tail], True)
-    b[tail] = scale_tail_rows(factor, t[tail], transpose=False)
+    factor.system.tail.solve(factor.store.L, t[tail], True)
+    b[tail] = scale_rows(t[tail], factor.layout.starts, factor.tail_Lambda, transpose=False)
     pairs = list(zip(factor.layout.stages, factor.store.stages, strict=True))
     for stage, at in reversed(pairs):
         kernels.backward(
@@ -106,7 +87,7 @@ def conditional_modes(factor: BlockedFactor) -> ModeState:
         u[stage.start : stage.start + at.G.shape[0] * at.G.shape[1], 0] = at.C[
             stage.pointer[1:] - 1
         ].ravel()
-    u[layout.tail : -1, 0] = factor.store.L[-1, :-1]
+    u[layout.tail : -1, 0] = factor.system.tail.response_row(factor.store.L)
     b = _backward(factor, u)
     return ModeState(u, b)
 
@@ -121,9 +102,8 @@ def scores(factor: BlockedFactor, state: ModeState) -> tuple[Floats, ...]:
             found[i] = u @ inverse
         elif i in layout.tail_groups:
             a = layout.tail_groups.index(i)
-            rows = slice(layout.starts[a], layout.starts[a + 1])
-            S = symmetric_columns(factor.store.S, rows)
-            found[i] = (S[-1] - S[:-1].T @ state.b[layout.tail : -1, 0]).reshape(u.shape)
+            b = state.b[layout.tail : -1, 0]
+            found[i] = system.tail.residual(factor.store.S, a, b).reshape(u.shape)
     for stage, at in zip(layout.stages, factor.store.stages, strict=True):
         if factor.inverses[stage.group] is None:
             kernels.residual_scores(
@@ -134,10 +114,9 @@ def scores(factor: BlockedFactor, state: ModeState) -> tuple[Floats, ...]:
 
 def unscaled_covariance(factor: BlockedFactor) -> Floats:
     """(X'V^-1 X)^-1 from the fixed part of the factor."""
-    first = int(factor.layout.starts[-1])
     if factor.system.p == 0:
         return np.zeros((0, 0))
-    lower, _ = lapack.dpotri(factor.store.L[first:-1, first:-1], lower=1)
+    lower, _ = lapack.dpotri(factor.system.tail.fixed_part(factor.store.L), lower=1)
     return np.asarray(np.tril(lower) + np.tril(lower, -1).T)
 
 

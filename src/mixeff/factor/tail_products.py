@@ -98,6 +98,16 @@ def columns_of(own: slice, levels: NDArray[np.integer], q: int) -> Longs:
     return columns
 
 
+def scale_rows(M: Floats, starts: Longs, Lambda: tuple[Floats, ...], transpose: bool) -> Floats:
+    """Lt M (or Lt' M) for M with a row per tail column."""
+    out = np.array(M)
+    for i, L in enumerate(Lambda):
+        rows = slice(starts[i], starts[i + 1])
+        block = M[rows].reshape(-1, L.shape[0], M.shape[1])
+        out[rows] = ((L.T if transpose else L) @ block).reshape(-1, M.shape[1])
+    return out
+
+
 def entries(
     products: CrossProducts, groups: tuple[int, ...], starts: Longs
 ) -> Iterator[tuple[Longs, Longs, Floats]]:

@@ -1,0 +1,139 @@
+"""The dense tail: S_0, its Cholesky factor and its inverse as square arrays (kernels/tail.cpp)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixeff.factor import kernels
+from mixeff.factor.stages import PANEL_ROWS, Layout
+from mixeff.factor.tail_products import columns_of, scale_rows
+
+Floats = NDArray[np.float64]
+Lambdas = tuple[Floats, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DenseTail:
+    """See ``mixeff.factor.tail.Tail``.
+
+    Attributes
+    ----------
+    layout : Layout
+    threads : int, of the kernels
+    room : array with a row of T numbers for each of at least ``PANEL_ROWS`` columns
+    """
+
+    layout: Layout
+    threads: int
+    room: Floats
+
+    @classmethod
+    def of(cls, layout: Layout, threads: int, columns: int) -> DenseTail:
+        """Allocate; ``columns`` is the largest number of columns of any level."""
+        # Room for two rows per column of a level, and to pack 128 scalar levels or more at a time.
+        rows = max(PANEL_ROWS, 2 * columns)
+        return cls(layout, threads, np.empty((rows, layout.products.size)))
+
+    def arrays(self) -> tuple[Floats, Floats]:
+        """S and L in the same memory: ``L`` is ``S`` moved down by one row."""
+        size = self.layout.products.size
+        both = np.zeros((size + 1, size))
+        return both[:-1], both[1:]
+
+    def inverse_array(self) -> Floats:
+        """(T, T)."""
+        size = self.layout.products.size
+        return np.zeros((size, size))
+
+    def fill(self, S: Floats) -> None:
+        """The products of the tail's columns; only what lies on and above the diagonal counts."""
+        self.layout.products.fill(S)
+
+    def subtract(self, s: int, C: Floats, S: Floats) -> None:
+        """S -= C_l C_l' for every level of stage s."""
+        stage = self.layout.stages[s]
+        kernels.scatter_tail(
+            stage.pointer, stage.skip, stage.columns, self.layout.tail, C, S,
+            self.room[:PANEL_ROWS], stage.by_column.meets, stage.by_column.row,
+            stage.by_column.level, self.threads,
+        )  # fmt: skip
+
+    def factor(self, S: Floats, L: Floats, Lambda: Lambdas, scalars: Floats) -> int:
+        """L L' = Lt' S Lt + I; 0, or the number of the bad pivot."""
+        return kernels.factor_tail(S, L, self.layout.starts, Lambda, scalars, self.threads)
+
+    def solve(self, L: Floats, right: Floats, transpose: bool) -> None:
+        """In place L^-1 right (or L^-T right), all columns but y."""
+        kernels.solve_tail(L, right, transpose)
+
+    def response_row(self, L: Floats) -> Floats:
+        """(T - 1,) the row of y in L."""
+        return np.asarray(L[-1, :-1])
+
+    def fixed_part(self, L: Floats) -> Floats:
+        """(p, p) the rows and columns of X in L."""
+        first = int(self.layout.starts[-1])
+        return np.asarray(L[first:-1, first:-1])
+
+    def residual(self, S: Floats, a: int, b: Floats) -> Floats:
+        """Z_a'(y - [Z X] b) after the stages, for tail factor a."""
+        columns = symmetric_columns(S, self.columns(a))
+        return np.asarray(columns[-1] - columns[:-1].T @ b)
+
+    def invert(self, L: Floats, size: int, Q: Floats) -> None:
+        """Q = (L L')^-1 of the first ``size`` columns."""
+        kernels.invert_tail(L, size, Q, self.threads)
+
+    def traces(self, S: Floats, Q: Floats, size: int, Lambda: Lambdas) -> list[Floats]:
+        """(H Lambda)_a of every tail factor: sums of the diagonal blocks of S Lt Q."""
+        return kernels.tail_traces(S, Q, size, self.layout.starts, Lambda, self.room)
+
+    def trace_directly(self, S: Floats, L: Floats, a: int, size: int, Lambda: Lambdas) -> Floats:
+        """H of tail factor a as S_0 - V'V with V = L^-1 Lt' S_0: no division by Lambda."""
+        cols = self.columns(a)
+        q = Lambda[a].shape[0]
+        own = symmetric_columns(S, cols)[:size]
+        V = scale_rows(own, self.layout.starts, Lambda, transpose=True)
+        kernels.solve_tail(L, V, False)
+        V = V.reshape(size, -1, q)
+        total = diagonal_blocks(own[cols], slice(0, own.shape[1]), q).sum(axis=0)
+        return np.asarray(total - np.einsum("kla,klb->ab", V, V, optimize=True))
+
+    def scale_inverse(self, Q: Floats, size: int, Lambda: Lambdas) -> None:
+        """Q <- Lt Q Lt'."""
+        kernels.scale_inverse(Q, size, self.layout.starts, Lambda)
+
+    def inverse_rows(self, s: int, drop: int, B: Floats, Q: Floats, QB: Floats, half: bool) -> None:
+        """QB_l = Q B_l for every level of stage s, without the last ``drop`` rows."""
+        stage = self.layout.stages[s]
+        kernels.inverse_tail(
+            stage.pointer, stage.skip, drop, stage.columns, self.layout.tail, B, Q, QB,
+            self.room[:PANEL_ROWS], stage.by_column.meets, stage.by_column.row,
+            stage.by_column.level, half, self.threads,
+        )  # fmt: skip
+
+    def diagonal_blocks(self, Q: Floats, a: int, q: int) -> Floats:
+        """(J, q, q) of tail factor a."""
+        return diagonal_blocks(Q, self.columns(a), q)
+
+    def columns(self, a: int) -> slice:
+        """Tail columns of tail factor a."""
+        return slice(int(self.layout.starts[a]), int(self.layout.starts[a + 1]))
+
+
+def symmetric_columns(S: Floats, own: slice) -> Floats:
+    """(T, m) columns of the symmetric matrix of which only the upper triangle of S counts."""
+    out = np.array(S[:, own])
+    block = np.triu(out[own])
+    out[own] = block + np.triu(block, 1).T
+    out[own.stop :] = S[own, own.stop :].T
+    return out
+
+
+def diagonal_blocks(M: Floats, cols: slice, q: int) -> Floats:
+    """(J, q, q) diagonal blocks of the part of M that belongs to one tail factor."""
+    at = columns_of(cols, np.arange((cols.stop - cols.start) // q), q)
+    return np.asarray(M[at[:, :, None], at[:, None, :]])
