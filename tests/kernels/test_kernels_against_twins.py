@@ -50,8 +50,10 @@ def duplicate(value):
     return value.copy() if isinstance(value, np.ndarray) else value
 
 
-# Whole fits are compared with the search in Python: test_kernels_small_fit.py.
+# Whole fits are compared with the search in Python: test_kernels_small_fit.py; what leads to them
+# with the blocked system, to the last bit: test_kernels_small_rows.py.
 WHOLE = {"small_fit", "small_fits", "response_products", "rescale_roots", "subtract_fits"}
+WHOLE |= {"small_arrays", "nested_codes"}
 
 
 @pytest.fixture

@@ -60,32 +60,68 @@ def test_results_do_not_depend_on_the_threads(weighted: bool) -> None:
     weights = np.random.default_rng(1).uniform(0.5, 2, len(y)) if weighted else NONE
     found = []
     for threads in (1, 2, 5):
-        left = y.copy()
         moments = compiled.column_moments(values, weights, threads)
-        change = np.arange(5.0)
-        rest = compiled.subtract_fit(
-            values, np.zeros(5), np.ones(5), change, left, weights, threads
-        )
-        found.append([*moments, *rest, left])
+        basis = (np.zeros(5), np.ones(5), moments[1])
+        rest = compiled.regress(values, *basis, y, weights, True, threads)
+        found.append([*moments, *rest])
     for other in found[1:]:
         for a, b in zip(found[0], other, strict=True):
             np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("n", [1, 300, 5_000])
+@pytest.mark.parametrize("n", [9, 300, 5_000])
 @pytest.mark.parametrize("k", [0, 1, 4])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_subtract_fit_agrees_with_the_twin(n: int, k: int, weighted: bool) -> None:
+@pytest.mark.parametrize("centre", [False, True])
+def test_regression_agrees_with_the_twin(n: int, k: int, weighted: bool, centre: bool) -> None:
     rng = np.random.default_rng(n + k)
-    X, y = rng.standard_normal((n, k)), rng.standard_normal(n)
+    X, y = 5.0 + rng.standard_normal((n, k)), 10.0 + rng.standard_normal(n)
     weights = rng.uniform(0.5, 2, n) if weighted else NONE
-    arguments = (X, rng.standard_normal(k), rng.uniform(1, 2, k), rng.standard_normal(k))
-    mine, theirs = y.copy(), y.copy()
-    found = compiled.subtract_fit(*arguments, mine, weights, 1)
-    expected = twins.subtract_fit(*arguments, theirs, weights, 1)
-    np.testing.assert_allclose(mine, theirs, atol=1e-13)
-    np.testing.assert_allclose(found[0], expected[0], atol=1e-11 * np.sqrt(n))
-    assert found[1] == pytest.approx(expected[1], rel=1e-12)
+    shift, scale = rng.standard_normal(k), rng.uniform(1, 2, k)
+    w = weights if weighted else np.ones(n)
+    gram = (X - shift).T @ ((X - shift) * w[:, None])
+    arguments = (X, shift, scale, gram, y, weights, centre, 1)
+    # Conditions below 100: what is left of 1e-16 after two rounds of correction.
+    for found, expected in zip(
+        compiled.regress(*arguments), twins.regress(*arguments), strict=True
+    ):
+        np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-11)
+
+
+def test_regression_on_dependent_columns_still_splits_the_response() -> None:
+    # Without a Cholesky factor nothing is taken out, and nothing is lost either.
+    y = np.arange(6.0)
+    zeros = np.zeros((6, 1))
+    found = compiled.regress(zeros, np.zeros(1), np.ones(1), np.zeros((1, 1)), y, NONE, True, 1)
+    center, projection, unit, left, _, start = found
+    assert projection.tolist() == [0.0]
+    assert unit == start
+    np.testing.assert_allclose(center + unit * left, y, rtol=1e-15, atol=1e-15)
+
+
+@pytest.mark.parametrize("kind", ["constant", "none", "offset 1e9", "still", "dependent", "zero"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_standard_basis_agrees_with_the_twin(kind: str, weighted: bool) -> None:
+    rng = np.random.default_rng(5)
+    X = 3.0 + rng.standard_normal((50, 3)) * [1.0, 1e-4, 1e4]
+    constant = NONE
+    if kind != "none":
+        X[:, 0], constant = 2.0, np.array([0.5, 0.0, 0.0])
+    if kind == "offset 1e9":
+        X[:, 2] += 1e9
+    if kind == "still":
+        X[:, 1] = 7.0 + 1e-14 * rng.integers(0, 2, 50)
+    if kind == "dependent":
+        X[:, 2] = 3.0 * X[:, 1] + 1.0
+    if kind == "zero":
+        X[:, 2] = 0.0
+    weights = rng.uniform(0.5, 2, 50) if weighted else NONE
+    mean, centred, _, total = compiled.column_moments(X, weights, 1)
+    arguments = (mean, centred, total, 50, constant, 1e-3)
+    found, expected = compiled.standard_basis(*arguments), twins.standard_basis(*arguments)
+    for mine, other in zip(found[:3], expected[:3], strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-14)
+    assert found[3] == expected[3] == (kind not in ("still", "dependent", "zero"))
 
 
 FINITE = st.floats(allow_nan=False, width=32) | st.sampled_from([0.0, -0.0, 1e300, -1e300])

@@ -12,7 +12,7 @@ import pandas as pd
 from mixeff.control import Control
 from mixeff.design.design import Design, RandomTerm
 from mixeff.formula.tree import LinearPart, ModelFormula, RandomPart
-from mixeff.linear.estimate import LinearEstimate
+from mixeff.linear.estimate import LinearEstimate, Outcome
 from mixeff.model.fit import LinearMixedModel
 from mixeff.model.request import Request
 from mixeff.optimize.verdict import Verdict
@@ -118,7 +118,9 @@ def dense_estimate(design: Design, theta: Sequence[float], reml: bool = True) ->
         criterion=float(criterion),
         pwrss=r2,
         modes=modes,
-        convergence=Verdict(True, "Converged.", np.zeros(len(theta)), 1.0, 0.0, 1, 0.0, "by hand"),
+        outcome=Outcome.known(
+            Verdict(True, "Converged.", np.zeros(len(theta)), 1.0, 0.0, 1, 0.0, "by hand")
+        ),
     )
 
 

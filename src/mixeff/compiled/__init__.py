@@ -11,7 +11,8 @@ try:
         combine_codes,
         index_numbers,
         place_integers,
-        subtract_fit,
+        regress,
+        standard_basis,
         used_levels,
     )
 except ImportError as error:
@@ -26,6 +27,7 @@ __all__ = [
     "combine_codes",
     "index_numbers",
     "place_integers",
-    "subtract_fit",
+    "regress",
+    "standard_basis",
     "used_levels",
 ]

@@ -8,16 +8,26 @@ Longs = NDArray[np.int64]
 def column_moments(
     values: Floats, weights: Floats, threads: int, /
 ) -> tuple[Floats, Floats, Codes, float]: ...
-def subtract_fit(
+def regress(
     X: Floats,
     shift: Floats,
     scale: Floats,
-    change: Floats,
-    left: Floats,
+    gram: Floats,
+    response: Floats,
     weights: Floats,
+    centre: bool,
     threads: int,
     /,
-) -> tuple[Floats, float]: ...
+) -> tuple[float, Floats, float, Floats, float, float]: ...
+def standard_basis(
+    mean: Floats,
+    centred: Floats,
+    total: float,
+    n: int,
+    constant: Floats,
+    collinear: float,
+    /,
+) -> tuple[Floats, Floats, Floats, bool]: ...
 def used_levels(codes: Codes, n_levels: int, /) -> tuple[NDArray[np.bool_], int, int]: ...
 def place_integers(values: Floats, low: float, size: int, /) -> tuple[Codes, Longs] | None: ...
 def index_numbers(values: Floats, /) -> tuple[Codes, Floats]: ...

@@ -7,8 +7,10 @@
 namespace mixeff {
 
 nb::tuple column_moments(Mat values, Vec weights, int threads);
-nb::tuple subtract_fit(Mat X, Vec shift, Vec scale, Vec change, VecOut left, Vec weights,
-                       int threads);
+nb::tuple regress(Mat X, Vec shift, Vec scale, Mat gram, Vec response, Vec weights, bool centre,
+                  int threads);
+nb::tuple standard_basis(Vec mean, Mat centred, double total, int64_t n, Vec constant,
+                         double collinear);
 
 nb::tuple used_levels(Codes codes, int64_t n_levels);
 nb::object place_integers(Vec values, double low, int64_t size);

@@ -2,6 +2,8 @@
 // result depends on the number of threads.
 
 #include <algorithm>
+#include <cmath>
+#include <stdexcept>
 
 #include "../factor/kernels/parallel.hpp"
 #include "columns.hpp"
@@ -142,23 +144,27 @@ nb::tuple column_moments(Mat values, Vec weights, int threads) {
     return nb::make_tuple(mean_out, gram_out, kinds_out, total);
 }
 
-nb::tuple subtract_fit(Mat X, Vec shift, Vec scale, Vec change, VecOut left, Vec weights,
-                       int threads) {
-    const int64_t n = int64_t(X.shape(0)), k = int64_t(X.shape(1));
-    const double *x = X.data(), *w = weights.size() ? weights.data() : nullptr;
-    const double *s = shift.data(), *b = change.data();
-    double *y = left.data(), *products;
-    auto products_out = owned<double>({size_t(k)}, products);
-    double squares = 0.0;
-    {
-        nb::gil_scoped_release free;
-        std::vector<double> inverse(k);
-        for (int64_t j = 0; j < k; ++j) inverse[j] = 1.0 / scale.data()[j];
-        const Parts parts(n);
+namespace {
+
+// Takes working columns times `change` from y; what is left of products with them, and of squares.
+struct Subtraction {
+    const double *x, *shift, *w;
+    std::vector<double> inverse;
+    Parts parts;
+    int64_t k;
+    int threads;
+
+    Subtraction(const Mat &X, const Vec &s, const Vec &scale, const Vec &weights, int team)
+        : x(X.data()), shift(s.data()), w(weights.size() ? weights.data() : nullptr),
+          inverse(X.shape(1)), parts(int64_t(X.shape(0))), k(int64_t(X.shape(1))), threads(team) {
+        for (int64_t j = 0; j < k; ++j) inverse[size_t(j)] = 1.0 / scale.data()[j];
+    }
+
+    double from(double *y, const double *change, double *products) const {
         std::vector<double> sums(size_t(parts.count * (k + 1)), 0.0);
-        split(parts.bounds.data(), parts.count, threads, [&](int64_t from, int64_t to) {
+        split(parts.bounds.data(), parts.count, threads, [&](int64_t first, int64_t last) {
             std::vector<double> plain(k * block), weighted(block);
-            for (int64_t part = from; part < to; ++part) {
+            for (int64_t part = first; part < last; ++part) {
                 double *mine = sums.data() + part * (k + 1);
                 for (int64_t r = parts.bounds[part]; r < parts.bounds[part + 1]; r += block) {
                     const int64_t rows = std::min(block, parts.bounds[part + 1] - r);
@@ -166,8 +172,9 @@ nb::tuple subtract_fit(Mat X, Vec shift, Vec scale, Vec change, VecOut left, Vec
                     for (int64_t j = 0; j < k; ++j) {
                         double *p = plain.data() + j * block;
                         const double *v = x + r * k + j;
-                        for (int64_t i = 0; i < rows; ++i) p[i] = (v[i * k] - s[j]) * inverse[j];
-                        for (int64_t i = 0; i < rows; ++i) e[i] -= p[i] * b[j];
+                        for (int64_t i = 0; i < rows; ++i)
+                            p[i] = (v[i * k] - shift[j]) * inverse[j];
+                        for (int64_t i = 0; i < rows; ++i) e[i] -= p[i] * change[j];
                     }
                     const double *q = e;
                     if (w) {
@@ -180,13 +187,136 @@ nb::tuple subtract_fit(Mat X, Vec shift, Vec scale, Vec change, VecOut left, Vec
                 }
             }
         });
+        double squares = 0.0;
+        std::fill(products, products + k, 0.0);
         for (int64_t part = 0; part < parts.count; ++part) {
             const double *mine = sums.data() + part * (k + 1);
             for (int64_t j = 0; j < k; ++j) products[j] += mine[j];
             squares += mine[k];
         }
+        return squares;
     }
-    return nb::make_tuple(products_out, squares);
+};
+
+// In place lower Cholesky factor of k columns; false where a pivot is not positive.
+bool cholesky(std::vector<double> &A, int64_t k) {
+    for (int64_t j = 0; j < k; ++j) {
+        double *row = A.data() + j * k;
+        for (int64_t i = 0; i < j; ++i) {
+            const double *other = A.data() + i * k;
+            row[i] = (row[i] - sum_of_products(row, other, i)) / other[i];
+        }
+        const double left = row[j] - sum_of_products(row, row, j);
+        if (!(left > 0.0)) return false;
+        row[j] = std::sqrt(left);
+    }
+    return true;
+}
+
+}  // namespace
+
+nb::tuple regress(Mat X, Vec shift, Vec scale, Mat gram, Vec response, Vec weights, bool centre,
+                  int threads) {
+    const int64_t n = int64_t(X.shape(0)), k = int64_t(X.shape(1));
+    if (int64_t(shift.shape(0)) != k || int64_t(scale.shape(0)) != k ||
+        int64_t(gram.shape(0)) != k || int64_t(gram.shape(1)) != k ||
+        int64_t(response.shape(0)) != n || (weights.size() && int64_t(weights.shape(0)) != n))
+        throw std::invalid_argument("regress: the arrays do not fit together");
+    double *projection, *left;
+    auto projection_out = owned<double>({size_t(k)}, projection);
+    auto left_out = owned<double>({size_t(n)}, left);
+    const double *y = response.data(), *w = weights.size() ? weights.data() : nullptr;
+    double center = 0.0, largest = 0.0, start = 0.0, unit = 0.0;
+    const Subtraction subtract(X, shift, scale, weights, threads);
+    {
+        nb::gil_scoped_release free;
+        for (int64_t i = 0; i < n; ++i) largest = std::max(largest, std::abs(y[i]));
+        if (centre) center = w ? sum_of_products(w, y, n) / sum(w, n) : sum(y, n) / double(n);
+        for (int64_t i = 0; i < n; ++i) left[i] = y[i] - center;
+        std::vector<double> products(static_cast<size_t>(k)), change(size_t(k), 0.0);
+        double squares = subtract.from(left, change.data(), products.data());
+        start = std::sqrt(squares / double(n));
+        std::vector<double> factor(size_t(k * k));
+        for (int64_t a = 0; a < k; ++a)
+            for (int64_t b = 0; b < k; ++b)
+                factor[size_t(a * k + b)] =
+                    gram.data()[a * k + b] / (double(n) * scale.data()[a] * scale.data()[b]);
+        const bool sound = k > 0 && cholesky(factor, k);
+        for (int step = 0; sound && step < 3; ++step) {
+            double size = 0.0;
+            for (int64_t i = 0; i < k; ++i) {
+                double s = products[size_t(i)] / double(n);
+                for (int64_t a = 0; a < i; ++a) s -= factor[size_t(i * k + a)] * change[size_t(a)];
+                change[size_t(i)] = s / factor[size_t(i * k + i)];
+            }
+            for (int64_t i = k - 1; i >= 0; --i) {
+                double s = change[size_t(i)];
+                for (int64_t a = i + 1; a < k; ++a)
+                    s -= factor[size_t(a * k + i)] * change[size_t(a)];
+                change[size_t(i)] = s / factor[size_t(i * k + i)];
+                projection[i] += change[size_t(i)];
+                size += change[size_t(i)] * change[size_t(i)];
+            }
+            squares = subtract.from(left, change.data(), products.data());
+            // A change much larger than what is left leaves its rounding errors: once more.
+            if (std::sqrt(size) <= 1e3 * std::sqrt(squares / double(n))) break;
+        }
+        unit = std::sqrt(squares / double(n));
+        if (unit > 0.0)
+            for (int64_t i = 0; i < n; ++i) left[i] /= unit;
+    }
+    return nb::make_tuple(center, projection_out, unit, left_out, largest, start);
+}
+
+nb::tuple standard_basis(Vec mean, Mat centred, double total, int64_t n, Vec constant,
+                         double collinear) {
+    const int64_t k = int64_t(mean.shape(0));
+    const double *c = constant.size() ? constant.data() : nullptr;
+    if (int64_t(centred.shape(0)) != k || int64_t(centred.shape(1)) != k ||
+        (c && int64_t(constant.shape(0)) != k))
+        throw std::invalid_argument("standard_basis: the arrays do not fit together");
+    double *shift, *scale, *matrix;
+    auto shift_out = owned<double>({size_t(k)}, shift);
+    auto scale_out = owned<double>({size_t(k)}, scale);
+    auto matrix_out = owned<double>({size_t(k), size_t(k)}, matrix);
+    std::vector<double> products(size_t(k * k));
+    auto about = [&] {
+        for (int64_t a = 0; a < k; ++a)
+            for (int64_t b = 0; b < k; ++b)
+                products[size_t(a * k + b)] =
+                    (centred.data()[a * k + b] +
+                     total * (mean.data()[a] - shift[a]) * (mean.data()[b] - shift[b])) / double(n);
+        for (int64_t a = 0; a < k; ++a) scale[a] = std::sqrt(products[size_t(a * k + a)]);
+    };
+    for (int64_t a = 0; c && a < k; ++a) shift[a] = c[a] == 0.0 ? mean.data()[a] : 0.0;
+    about();
+    // A column that is itself constant up to rounding stays what it is.
+    bool still = false;
+    for (int64_t a = 0; a < k; ++a)
+        if (shift[a] != 0.0 &&
+            scale[a] <= 1e-13 * std::abs(shift[a]) * std::sqrt(total / double(n))) {
+            shift[a] = 0.0;
+            still = true;
+        }
+    if (still) about();
+    for (int64_t a = 0; a < k; ++a)
+        if (!(scale[a] > 0.0)) scale[a] = 1.0;
+    for (int64_t a = 0; a < k; ++a) {
+        matrix[a * k + a] = 1.0 / scale[a];
+        for (int64_t b = 0; c && b < k; ++b) matrix[a * k + b] -= c[a] * (shift[b] / scale[b]);
+    }
+    // Every column keeps a good part of itself beside the columns before it.
+    bool sound = true;
+    if (k > 1) {
+        for (int64_t a = 0; a < k; ++a)
+            for (int64_t b = 0; b < k; ++b) products[size_t(a * k + b)] /= scale[a] * scale[b];
+        std::vector<double> own(static_cast<size_t>(k));
+        for (int64_t a = 0; a < k; ++a) own[size_t(a)] = std::sqrt(products[size_t(a * k + a)]);
+        sound = cholesky(products, k);
+        for (int64_t a = 0; sound && a < k; ++a)
+            sound = products[size_t(a * k + a)] > collinear * own[size_t(a)];
+    }
+    return nb::make_tuple(shift_out, scale_out, matrix_out, sound);
 }
 
 }  // namespace mixeff

@@ -46,26 +46,94 @@ def column_moments(
     return mean, gram, kinds.astype(np.int32), total
 
 
-def subtract_fit(
+def regress(
     X: Floats,
     shift: Floats,
     scale: Floats,
-    change: Floats,
-    left: Floats,
+    gram: Floats,
+    response: Floats,
     weights: Floats,
+    centre: bool,
     threads: int,
-) -> tuple[Floats, float]:
-    """Subtract ``W @ change`` from ``left`` in place, W = (X - shift) / scale.
+) -> tuple[float, Floats, float, Floats, float, float]:
+    """Least-squares residuals of the response on the working columns W = (X - shift) / scale.
+
+    Parameters
+    ----------
+    X : (n, k) float64 array, C-contiguous
+    shift, scale : (k,) arrays
+    gram : (k, k) weighted products of X - shift; the kernel solves by it and corrects by the
+        residuals, so it need not be exact
+    response : (n,) array
+    weights : (n,) array, or an empty one for weights of 1
+    centre : bool, whether to take out the (weighted) mean first
+    threads : int; the result does not depend on it
 
     Returns
     -------
-    products : (k,) array, W' diag(weights) left, with what is left
-    squares : float, the weighted sum of squares of what is left
+    center : float, what was taken out first
+    projection : (k,) coefficients of W
+    unit : float, root of the weighted sum of squared residuals over n
+    left : (n,) residuals / unit
+    largest : float, largest absolute response
+    start : float, as ``unit``, before the columns were taken out
     """
-    work = (X - shift) / scale
-    left -= work @ change
-    weighted = left * weights if weights.size else left
-    return work.T @ weighted, float(left @ weighted)
+    n, k = X.shape
+    w = weights if weights.size else np.ones(n)
+    center = float(w @ response / w.sum()) if centre else 0.0
+    y = response - center
+    work, root = (X - shift) / scale, np.sqrt(w)
+    projection: Floats = np.zeros(k)
+    if k:
+        projection = np.linalg.lstsq(work * root[:, None], y * root, rcond=None)[0]
+    left = y - work @ projection
+    unit, start = (float(np.sqrt(w @ v**2 / n)) for v in (left, y))
+    return center, projection, unit, left / unit, float(np.abs(response).max(initial=0.0)), start
+
+
+def standard_basis(
+    mean: Floats, centred: Floats, total: float, n: int, constant: Floats, collinear: float
+) -> tuple[Floats, Floats, Floats, bool]:
+    """Shift and scale that centre columns along the constant and make their mean squares 1.
+
+    Parameters
+    ----------
+    mean, centred, total : moments of the columns, as ``column_moments`` gives them
+    n : int, rows
+    constant : (k,) array c with columns @ c = 1, or an empty one if there is none
+    collinear : float, see ``sound``
+
+    Returns
+    -------
+    shift : (k,) array, the means where c is zero; zero everywhere without c, and for a column that
+        is constant to rounding (its spread below 1e-13 of its size)
+    scale : (k,) array, root mean squares about the shift, 1 in place of 0
+    matrix : (k, k) array, (I - c shift') diag(1 / scale)
+    sound : bool
+        Every working column keeps more than ``collinear`` of itself beside those before it.
+    """
+    k = mean.shape[0]
+    c = constant if constant.size else np.zeros(k)
+    shift = np.where((c == 0) & bool(constant.size), mean, 0.0)
+
+    def products() -> Floats:
+        off = mean - shift
+        about: Floats = (centred + total * np.outer(off, off)) / n
+        return about
+
+    still = np.sqrt(np.diagonal(products())) <= 1e-13 * np.abs(shift) * np.sqrt(total / n)
+    shift = np.where(still, 0.0, shift)
+    squares = products()
+    scale = np.sqrt(np.diagonal(squares))
+    scale = np.where(scale > 0, scale, 1.0)
+    matrix = (np.eye(k) - np.outer(c, shift)) / scale
+    correlation = squares / np.outer(scale, scale)
+    try:
+        pivots = np.diagonal(np.linalg.cholesky(correlation))
+    except np.linalg.LinAlgError:
+        return shift, scale, matrix, k < 2
+    kept = pivots / np.sqrt(np.diagonal(correlation))
+    return shift, scale, matrix, k < 2 or bool(kept.min() > collinear)
 
 
 def used_levels(codes: Codes, n_levels: int) -> tuple[NDArray[np.bool_], int, int]:

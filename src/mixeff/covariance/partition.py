@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,10 +33,7 @@ class Partition:
     @classmethod
     def of_groups(cls, groups: Sequence[str], sizes: Sequence[int]) -> Partition:
         """One unstructured term per entry; equal group names share a block."""
-        blocks: dict[str, list[int]] = {}
-        for term, group in enumerate(groups):
-            blocks.setdefault(group, []).append(term)
-        return cls(tuple(Unstructured(q) for q in sizes), tuple(tuple(m) for m in blocks.values()))
+        return _of_groups(tuple(groups), tuple(sizes))
 
     @property
     def n_theta(self) -> int:
@@ -128,3 +126,13 @@ class Partition:
             out[first:last, first:last] = f
             first = last
         return out
+
+
+@lru_cache(maxsize=256)
+def _of_groups(groups: tuple[str, ...], sizes: tuple[int, ...]) -> Partition:
+    """See ``Partition.of_groups``; remembered, as it depends on nothing else."""
+    blocks: dict[str, list[int]] = {}
+    for term, group in enumerate(groups):
+        blocks.setdefault(group, []).append(term)
+    structures = tuple(Unstructured(q) for q in sizes)
+    return Partition(structures, tuple(tuple(m) for m in blocks.values()))

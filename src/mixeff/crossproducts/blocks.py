@@ -44,6 +44,13 @@ class GroupBlock:
         """q."""
         return int(self.values.shape[1])
 
+    @property
+    def working(self) -> tuple[Floats, Floats, Floats]:
+        """Values, shift and scale, with 0 and 1 filled in."""
+        q = self.n_columns
+        shift = np.zeros(q) if self.shift is None else self.shift
+        return self.values, shift, np.ones(q) if self.scale is None else self.scale
+
 
 @dataclass(frozen=True, slots=True)
 class GroupProducts:

@@ -7,6 +7,7 @@ follow one another in a chain. Everything else, with X and y, is the dense tail.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mixeff.crossproducts.blocks import CrossProducts
@@ -30,11 +31,26 @@ def nested_in(products: CrossProducts) -> dict[tuple[int, int], bool]:
 
 
 def plan_elimination(products: CrossProducts) -> Plan:
-    """The chain that leaves the smallest dense tail; at a tie the larger leading factor."""
-    nested = nested_in(products)
-    groups = range(len(products.groups))
-    size = [g.n_levels * g.n_columns for g in products.groups]
-    by_levels = sorted(groups, key=lambda i: (-products.groups[i].n_levels, i))
+    """The plan for these cross-products; see ``choose_plan``."""
+    groups = products.groups
+    return choose_plan(
+        nested_in(products), [g.n_levels for g in groups], [g.n_columns for g in groups]
+    )
+
+
+def choose_plan(
+    nested: Mapping[tuple[int, int], bool], n_levels: Sequence[int], n_columns: Sequence[int]
+) -> Plan:
+    """The chain that leaves the smallest dense tail; at a tie the larger leading factor.
+
+    Parameters
+    ----------
+    nested : as ``nested_in`` gives it
+    n_levels, n_columns : per grouping factor, J and q
+    """
+    groups = range(len(n_levels))
+    size = [j * q for j, q in zip(n_levels, n_columns, strict=True)]
+    by_levels = sorted(groups, key=lambda i: (-n_levels[i], i))
     best: Plan = Plan((), ())
     cost: tuple[int, int, int] | None = None
     for lead in groups:

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.linalg
 from numpy.typing import NDArray
 
-from mixeff.compiled import subtract_fit
+from mixeff.compiled import regress
 from mixeff.covariance import Partition
 from mixeff.design.design import Design
 from mixeff.design.moments import NO_WEIGHTS, Moments, moments_of
@@ -109,13 +108,14 @@ class Coordinates:
             basis.matrix @ C @ basis.matrix.T for C, basis in zip(working, self.random, strict=True)
         )
 
-    def sigma_slopes(self, working: Sequence[Floats]) -> tuple[Floats, ...]:
-        """Xi per term: Z_work = Z T makes Xi_work = T'Xi T."""
-        slopes = []
-        for Xi, basis in zip(working, self.random, strict=True):
-            back = basis.inverse
-            slopes.append(back.T @ Xi @ back)
-        return tuple(slopes)
+
+def sigma_slopes(working: Sequence[Floats], bases: Sequence[Basis]) -> tuple[Floats, ...]:
+    """Xi per term in the caller's units: Z_work = Z T makes Xi_work = T'Xi T."""
+    slopes = []
+    for Xi, basis in zip(working, bases, strict=True):
+        back = basis.inverse
+        slopes.append(back.T @ Xi @ back)
+    return tuple(slopes)
 
 
 def coordinates(design: Design, threads: int = 1) -> Coordinates:
@@ -159,30 +159,15 @@ def response(
 
     ``known`` are moments that may be those of X.
     """
-    weights, n = design.weights, design.n
-    w = NO_WEIGHTS if weights is None else weights
+    weights = design.weights
     y = design.response if design.offset is None else design.response - design.offset
-    largest = float(max(y.max(), -y.min()))
-    center = 0.0
-    if fixed.constant is not None:  # what this misses of the mean, the projection takes out
-        center = float(y.sum() / n if weights is None else weights @ y / weights.sum())
-    left = y - center
     X, shift, scale = fixed.working(design.X)
-    projection = np.zeros(X.shape[1])
-    products, squares = subtract_fit(X, shift, scale, projection, left, w, threads)
-    start = math.sqrt(squares / n)
-    if projection.size:
-        products_of_X = moments_of(X, weights, known, threads).about(shift)
-        gram = products_of_X / (n * scale[:, None] * scale)
-        factor, _ = scipy.linalg.lapack.dpotrf(gram, lower=1)
-        for _ in range(3):
-            change, _ = scipy.linalg.lapack.dpotrs(factor, products / n, lower=1)
-            projection += change
-            products, squares = subtract_fit(X, shift, scale, change, left, w, threads)
-            # A change much larger than what is left leaves its rounding errors: once more.
-            if float(np.linalg.norm(change)) <= 1e3 * math.sqrt(squares / n):
-                break
-    unit = math.sqrt(squares / n)
+    gram = moments_of(X, weights, known, threads).about(shift)
+    w = NO_WEIGHTS if weights is None else weights
+    # What the centre misses of the mean, the projection takes out.
+    center, projection, unit, left, largest, start = regress(
+        X, shift, scale, gram, y, w, fixed.constant is not None, threads
+    )
     typical = 1.0 if weights is None else math.sqrt(float(np.mean(weights)))
     if unit <= 1e-14 * largest * typical or unit <= 1e-12 * start:
         raise DesignError(
@@ -190,5 +175,4 @@ def response(
             "no variance left to divide among random effects and residual: check whether the "
             "response was computed from a predictor."
         )
-    left /= unit
     return Response(center, projection, unit, left)

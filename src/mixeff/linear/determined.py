@@ -9,12 +9,13 @@ from mixeff.design.design import Design
 from mixeff.errors import DesignError
 from mixeff.linear.criterion import LinearEvaluation
 from mixeff.linear.small import SmallEvaluation
+from mixeff.optimize import Optimum
 from mixeff.optimize.newton import undetermined
 
 _LEVEL = 1e-6  # values of the criterion this close (relative) are one
 
 
-def check_determined(design: Design, evaluation: LinearEvaluation | SmallEvaluation) -> None:
+def check_determined(design: Design, optimum: Optimum) -> None:
     """Refuse a fit whose standard errors would depend on an arbitrary variance.
 
     If the columns of a random term lie in the span of X (``y ~ a * b + (1 | a:b)``), the REML
@@ -28,6 +29,10 @@ def check_determined(design: Design, evaluation: LinearEvaluation | SmallEvaluat
     DesignError
         Naming the term and its columns.
     """
+    if optimum.curvature > 0:  # zero where a parameter is undetermined
+        return
+    evaluation = optimum.evaluation
+    assert isinstance(evaluation, LinearEvaluation | SmallEvaluation)
     flat = undetermined(evaluation)
     if not flat.any():
         return

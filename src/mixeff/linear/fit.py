@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mixeff.control import Control
-from mixeff.design.design import Design
+from mixeff.covariance import Partition
+from mixeff.design.design import Design, RandomTerm
 from mixeff.errors import OptionError
-from mixeff.factor.threads import one_blas_thread
+from mixeff.factor.cholesky import BlockedSystem
+from mixeff.linear.coordinates import sigma_slopes
 from mixeff.linear.criterion import LinearCriterion, LinearEvaluation
 from mixeff.linear.determined import check_determined
-from mixeff.linear.estimate import LinearEstimate
+from mixeff.linear.estimate import LinearEstimate, Outcome
 from mixeff.linear.slow import announce_slow
 from mixeff.linear.small import SmallEvaluation, find_optimum
+from mixeff.linear.standardize import Basis
 from mixeff.linear.starting import evaluations_are_dear, starting_theta
 from mixeff.linear.working import WorkingModel, working_model
 from mixeff.optimize import Optimum, Verdict
@@ -75,13 +79,11 @@ def fit_linear(
     first = starting_theta(model.system, model.partition)
     if start is not None:
         first = model.coordinates.working_theta(model.partition, checked_theta(design, start))
-    announce_slow(design, model.system.layout.products.size)
+    if isinstance(model.system, BlockedSystem):
+        announce_slow(design, model.system.layout.products.size)
     criterion = LinearCriterion(model.system, model.partition, reml)
-    # Small products and eigenvalues outside the kernels only lose by threads of BLAS.
-    with one_blas_thread():
-        optimum = find_optimum(criterion, first, control, also)
-    assert isinstance(optimum.evaluation, LinearEvaluation | SmallEvaluation)
-    check_determined(design, optimum.evaluation)
+    optimum = find_optimum(criterion, first, control, also)
+    check_determined(design, optimum)
     return _estimate(design, model, optimum, began)
 
 
@@ -109,7 +111,8 @@ def evaluate_at(
     evaluation = criterion.evaluate(inner)
     estimate = _estimate(design, model, judge(criterion, evaluation), began)
     sentence = "Evaluated at the given theta; nothing was optimized."
-    return replace(estimate, convergence=replace(estimate.convergence, sentence=sentence))
+    told = replace(estimate.convergence, sentence=sentence)
+    return replace(estimate, outcome=Outcome.known(told))
 
 
 def checked_theta(design: Design, theta: Sequence[float] | Floats) -> Floats:
@@ -146,31 +149,50 @@ def _estimate(
     coordinates, partition = model.coordinates, model.partition
     scale = coordinates.response.scale
     theta = coordinates.theta(partition, evaluation.theta)
+    Lambda = partition.term_factors(theta)
     shift = coordinates.criterion_shift(design.n, design.X.shape[1], criterion.reml)
+    words = _Words(
+        design.random, partition, coordinates.random, optimum, Lambda, time.perf_counter() - began
+    )
     return LinearEstimate(
         reml=criterion.reml,
         theta=theta,
-        Lambda=partition.term_factors(theta),
+        Lambda=Lambda,
         beta=coordinates.beta(factor.beta()),
         unscaled_covariance=coordinates.unscaled_covariance(factor.unscaled_covariance()),
-        sigma=scale * float(np.sqrt(evaluation.sigma2)),
+        sigma=scale * math.sqrt(evaluation.sigma2),
         criterion=evaluation.value + shift,
         pwrss=scale**2 * factor.pwrss,
         modes=coordinates.modes(partition.per_term(factor.modes())),
-        convergence=_verdict(design, model, optimum, theta, time.perf_counter() - began),
+        outcome=_outcome(words),
         prepared=model.prepared,
     )
 
 
-def _verdict(
-    design: Design, model: WorkingModel, optimum: Optimum, theta: Floats, seconds: float
-) -> Verdict:
-    """The verdict, with gradient and directions in the caller's units."""
-    partition = model.partition
-    slopes = model.coordinates.sigma_slopes(optimum.evaluation.sigma_slopes)
-    factors = partition.term_factors(theta)
-    pairs = zip(slopes, factors, strict=True)
-    gradient = partition.pull_back([2.0 * Xi @ Lambda for Xi, Lambda in pairs])
-    bases = zip(design.random, model.coordinates.random, strict=True)
-    names = [TermNames(t.group, t.columns, t.label, b.matrix) for t, b in bases]
-    return verdict(optimum, names, factors, slopes, gradient, seconds)
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """What the verdict is made from."""
+
+    terms: tuple[RandomTerm, ...]
+    partition: Partition
+    bases: tuple[Basis, ...]
+    optimum: Optimum
+    Lambda: tuple[Floats, ...]
+    seconds: float
+
+    def verdict(self) -> Verdict:
+        """The verdict, with gradient and directions in the caller's units."""
+        slopes = sigma_slopes(self.optimum.evaluation.sigma_slopes, self.bases)
+        pairs = zip(slopes, self.Lambda, strict=True)
+        gradient = self.partition.pull_back([2.0 * Xi @ Lambda for Xi, Lambda in pairs])
+        named = zip(self.terms, self.bases, strict=True)
+        names = [TermNames(t.group, t.columns, t.label, b.matrix) for t, b in named]
+        return verdict(self.optimum, names, self.Lambda, slopes, gradient, self.seconds)
+
+
+def _outcome(words: _Words) -> Outcome:
+    """Put into words at once where waiting would keep a factored system in memory."""
+    optimum = words.optimum
+    if isinstance(optimum.evaluation, SmallEvaluation):
+        return Outcome(optimum.ok, words.verdict)
+    return Outcome.known(words.verdict())

@@ -19,16 +19,17 @@ from mixeff.factor.cholesky import BlockedSystem
 from mixeff.factor.stages import Layout
 from mixeff.linear.criterion import LinearCriterion, LinearEvaluation
 from mixeff.linear.estimate import LinearEstimate
+from mixeff.linear.rows import RowColumns
 from mixeff.linear.small import (
     BROKEN,
     OK,
-    SmallArrays,
     SmallEvaluation,
     find_optimum,
     other_starts,
     small_layout,
 )
-from mixeff.linear.working import Prepared, RowColumns, usable_threads, working_model
+from mixeff.linear.small_arrays import SmallArrays
+from mixeff.linear.working import Prepared, usable_threads, working_model
 from mixeff.optimize import Optimum, solve
 
 Floats = NDArray[np.float64]
@@ -159,7 +160,7 @@ class _Batch:
             start, also = chosen.working_theta(partition, like.theta), (start,)
         system = prepared.system(threads)
         return cls(
-            design, prepared, RowColumns.of(design, chosen), factor, system,
+            design, prepared, RowColumns.of(design, chosen, partition), factor, system,
             small_layout(system, partition), like.reml, start, also, control, threads,
         )  # fmt: skip
 

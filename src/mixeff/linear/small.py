@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,78 +21,33 @@ from mixeff.factor.cholesky import BlockedSystem
 from mixeff.factor.elimination import Plan
 from mixeff.factor.stages import Layout, build_layout
 from mixeff.factor.system import System
+from mixeff.factor.threads import one_blas_thread
 from mixeff.linear.criterion import LinearCriterion, rounding
+from mixeff.linear.direct import DirectSystem
+from mixeff.linear.small_arrays import (
+    LARGEST_TAIL,
+    LARGEST_THETA,
+    LARGEST_WORK,
+    Arrangement,
+    SmallArrays,
+)
 from mixeff.optimize import Optimum, solve
 from mixeff.optimize.boundary import null_directions
 from mixeff.optimize.starts import extra_starts
 
 Floats = NDArray[np.float64]
-Codes = NDArray[np.int32]
-Longs = NDArray[np.int64]
 
-LARGEST_TAIL = 48  # columns of the dense tail, X and y included
-LARGEST_THETA = 12
-LARGEST_WORK = 3e7  # multiplications per evaluation; beyond, BLAS and threads are faster
 OK, STOPPED, BROKEN = 0, 1, 2  # how a compiled search ends: see small_fit.hpp
-
-
-@dataclass(frozen=True, slots=True)
-class SmallArrays:
-    """What the compiled search takes of a system; y stands last in every level and in ``A``.
-
-    Attributes
-    ----------
-    G : (J, q, q) array
-    pointer : (J + 1,) int64 array
-    columns : (R,) int32 array, tail column of each row of ``B``
-    B : (R, q) array
-    A : (T, T) array
-    blocks : int64 array, first and last column and columns per level of every tail factor
-    terms : int64 array, block (0 the eliminated one), first column, columns of every term
-    """
-
-    G: Floats
-    pointer: Longs
-    columns: Codes
-    B: Floats
-    A: Floats
-    blocks: Longs
-    terms: Longs
-
-    @classmethod
-    def of(cls, layout: Layout, partition: Partition) -> SmallArrays:
-        """The arrays of a layout with one stage."""
-        (stage,) = layout.stages
-        place = {stage.group: 0} | {g: i + 1 for i, g in enumerate(layout.tail_groups)}
-        terms: list[int] = []
-        widths = dict.fromkeys(place, 0)
-        for block, columns in partition.columns_of_terms():
-            terms += (place[block], columns.start, columns.stop - columns.start)
-            widths[block] += columns.stop - columns.start
-        blocks: list[int] = []
-        for i, group in enumerate(layout.tail_groups):
-            blocks += (int(layout.starts[i]), int(layout.starts[i + 1]), widths[group])
-        return cls(
-            stage.G,
-            stage.pointer,
-            stage.columns - np.int32(layout.tail),
-            stage.B,
-            layout.A,
-            np.array(blocks, dtype=np.int64),
-            np.array(terms, dtype=np.int64),
-        )
-
-    @property
-    def parts(self) -> tuple[Floats, Longs, Codes, Floats, Floats, Longs, Longs]:
-        """In the order the kernels take them."""
-        return self.G, self.pointer, self.columns, self.B, self.A, self.blocks, self.terms
 
 
 def small_layout(system: System, partition: Partition) -> Layout | None:
     """The layout for the compiled search where that is the faster way, else None.
 
-    The one place that decides between the two ways to the optimum.
+    With ``direct_system``, which knows the answer for the smallest ones before any cross-products
+    are made, the one place that decides between the two ways to the optimum.
     """
+    if isinstance(system, DirectSystem):
+        system = system.blocked
     if not isinstance(system, BlockedSystem) or partition.n_theta > LARGEST_THETA:
         return None
     layout = system.layout
@@ -161,11 +117,13 @@ def find_optimum(
     criterion: LinearCriterion, start: Floats, control: Control, also: Sequence[Floats] = ()
 ) -> Optimum:
     """The optimum by whichever way is faster; ``also`` are starts tried before the extra ones."""
-    layout = small_layout(criterion.system, criterion.partition)
-    if layout is None:
-        return solve(criterion, start, control, also=also)
+    arrays = _arrays(criterion)
+    if arrays is None:
+        # Small products and eigenvalues outside the kernels only lose by threads of BLAS.
+        with one_blas_thread():
+            return solve(criterion, start, control, also=also)
     found = kernels.small_fit(
-        *SmallArrays.of(layout, criterion.partition).parts,
+        *arrays.parts,
         criterion.system.n,
         criterion.reml,
         np.ascontiguousarray(start),
@@ -175,29 +133,51 @@ def find_optimum(
     )
     status, theta, evaluations = found[0], found[1], found[9]
     if status != OK:
-        rest = solve(criterion, start if status == BROKEN else theta, control, also=also)
+        with one_blas_thread():
+            rest = solve(criterion, start if status == BROKEN else theta, control, also=also)
         return replace(rest, evaluations=rest.evaluations + evaluations)
-    return _optimum(criterion, layout, found)
+    return _optimum(criterion, arrays.arrangement, found)
+
+
+def _arrays(criterion: LinearCriterion) -> SmallArrays | None:
+    """The arrays for the compiled search, None where it is not the faster way."""
+    system, partition = criterion.system, criterion.partition
+    if isinstance(system, DirectSystem):
+        return system.arrays
+    layout = small_layout(system, partition)
+    return None if layout is None else SmallArrays.of(layout, partition)
 
 
 def other_starts(partition: Partition, control: Control, also: Sequence[Floats] = ()) -> Floats:
     """(c, k) starts tried when an optimum lies on the boundary."""
-    starts = [*also, *extra_starts(partition, control.extra_starts)]
-    return np.array(starts, dtype=np.float64).reshape(len(starts), partition.n_theta)
+    extra = _extra_starts(partition, control.extra_starts)
+    return np.vstack([*also, extra]) if also else extra
 
 
-def _optimum(criterion: LinearCriterion, layout: Layout, found: tuple[Any, ...]) -> Optimum:
+@lru_cache(maxsize=64)
+def _extra_starts(partition: Partition, count: int) -> Floats:
+    """The extra starts as one array; remembered, and so not to be written to."""
+    starts = extra_starts(partition, count)
+    out = np.array(starts, dtype=np.float64).reshape(len(starts), partition.n_theta)
+    out.flags.writeable = False
+    return out
+
+
+def _optimum(criterion: LinearCriterion, where: Arrangement, found: tuple[Any, ...]) -> Optimum:
     """Name the parts of what the compiled search returns."""
     (
         _, theta, value, gradient, hessian, slopes, decrease, curvature, nulls, evaluations, values,
         pwrss, beta, covariance, modes, tail,
     ) = found  # fmt: skip
-    sizes = [s.size for s in criterion.partition.structures]
-    ends = np.cumsum([q * q for q in sizes])[:-1]
-    squares = [x.reshape(q, q) for x, q in zip(np.split(slopes, ends), sizes, strict=True)]
-    levels = {layout.stages[0].group: modes}
-    for i, group in enumerate(layout.tail_groups):
-        part = tail[layout.starts[i] : layout.starts[i + 1]]
+    squares: list[Floats] = []
+    first = 0
+    for structure in criterion.partition.structures:
+        q = structure.size
+        squares.append(slopes[first : first + q * q].reshape(q, q))
+        first += q * q
+    levels = {where.lead: modes}
+    for i, group in enumerate(where.tail):
+        part = tail[where.starts[i] : where.starts[i + 1]]
         levels[group] = part.reshape(-1, criterion.system.n_columns[group])
     evaluation = SmallEvaluation(
         criterion,

@@ -9,9 +9,12 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
+from mixeff.compiled import standard_basis
 from mixeff.design.moments import Moments
 
 Floats = NDArray[np.float64]
+
+NO_CONSTANT: Floats = np.empty(0)
 
 _COLLINEAR = 1e-3  # rotate when a column keeps less than this part of itself beside the others
 _DEPENDENT = 1e-11  # ... but not when nothing but rounding is left of it
@@ -54,8 +57,11 @@ class Basis:
 
     @property
     def log_determinant(self) -> float:
-        """Log |det matrix|."""
-        return float(np.linalg.slogdet(self.matrix)[1]) if self.matrix.size else 0.0
+        """Log |det matrix|; that of I - c shift' is 1 - shift'c = 1."""
+        out = -sum(map(math.log, self.scale.tolist()))
+        if self.rotation is not None:  # triangular
+            out += float(np.log(np.abs(self.rotation.diagonal())).sum())
+        return out
 
     def working(self, columns: Floats) -> tuple[Floats, Floats, Floats]:
         """Columns, shift and scale that give the working columns as (columns - shift) / scale.
@@ -80,27 +86,20 @@ def standardize(columns: Floats, weights: Floats | None, moments: Moments | None
     when its predictor is shifted. Weighted root mean squares become 1. ``moments`` are those of the
     columns, if they are known.
     """
-    n, q = columns.shape
+    n = columns.shape[0]
     if moments is None:
         moments = Moments.of(columns, weights)
     constant = constant_combination(columns, moments)
-    shift = np.zeros(q)
-    if constant is not None and np.count_nonzero(constant) < q:
-        shift = np.where(constant == 0, moments.mean, 0.0)
-    products = moments.about(shift) / n
-    scale = np.sqrt(np.diagonal(products))
-    # A column that is itself constant up to rounding stays what it is.
-    still = (shift != 0) & (scale <= 1e-13 * np.abs(shift) * math.sqrt(moments.total / n))
-    if still.any():
-        shift = np.where(still, 0.0, shift)
-        products = moments.about(shift) / n
-        scale = np.sqrt(np.diagonal(products))
-    scale = np.where(scale > 0, scale, 1.0)
-    matrix = np.diag(1.0 / scale)
-    if constant is not None:
-        matrix -= constant[:, None] * (shift / scale)
+    shift, scale, matrix, sound = standard_basis(
+        moments.mean,
+        moments.centred,
+        moments.total,
+        n,
+        NO_CONSTANT if constant is None else constant,
+        _COLLINEAR,
+    )
     plain = Basis(constant, shift, scale, None, matrix)
-    if q < 2 or _well_conditioned(products / (scale[:, None] * scale)):
+    if sound:
         return plain
     rotation = _rotation(plain.apply(columns), weights)
     if rotation is None:
@@ -132,15 +131,6 @@ def constant_combination(columns: Floats, moments: Moments | None = None) -> Flo
     found = np.rint(np.linalg.lstsq(counts, np.diagonal(counts), rcond=None)[0])
     c[indicators] = found
     return c if bool(np.all(dummies @ found == 1.0)) else None
-
-
-def _well_conditioned(correlation: Floats) -> bool:
-    """Every column keeps a good part of itself beside the columns before it."""
-    factor, info = scipy.linalg.lapack.dpotrf(correlation, lower=0, clean=1)
-    if info != 0:
-        return False
-    left = np.diagonal(factor) / np.sqrt(np.diagonal(correlation))
-    return bool(left.min() > _COLLINEAR)
 
 
 def _rotation(columns: Floats, weights: Floats | None) -> Floats | None:

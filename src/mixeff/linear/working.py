@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixeff.covariance import Partition
-from mixeff.crossproducts.blocks import CrossProducts, GroupBlock
-from mixeff.crossproducts.in_memory import build_system
-from mixeff.design.design import Design, RandomTerm
-from mixeff.factor import kernels
+from mixeff.crossproducts.blocks import CrossProducts
+from mixeff.design.design import Design
 from mixeff.factor.cholesky import BlockedSystem
 from mixeff.linear.coordinates import Coordinates, coordinates, response
-from mixeff.linear.standardize import Basis
+from mixeff.linear.direct import DirectSystem, direct_system
+from mixeff.linear.rows import RowColumns
 
 Floats = NDArray[np.float64]
 
@@ -29,13 +28,15 @@ class WorkingModel:
     only new products with it, ``coordinates.response``, and can start from the old theta.
     """
 
-    system: BlockedSystem
+    system: BlockedSystem | DirectSystem
     partition: Partition
     coordinates: Coordinates
 
     @property
     def prepared(self) -> Prepared:
         """What outlives the fit."""
+        if isinstance(self.system, DirectSystem):  # few rows: its response may stay
+            return Prepared(self.system, self.partition, self.coordinates)
         bare = replace(self.coordinates.response, values=np.empty(0))
         return Prepared(
             self.system.products, self.partition, replace(self.coordinates, response=bare)
@@ -46,12 +47,20 @@ class WorkingModel:
 class Prepared:
     """Cross-products and coordinates kept with a fit: small, sparse, no rows.
 
-    A fit of another response to the same X, random terms and weights starts from here.
+    A fit of another response to the same X, random terms and weights starts from here. Of a small
+    model the source is its system, which shares the rows of the design and makes the
+    cross-products when they are asked for.
     """
 
-    products: CrossProducts
+    source: CrossProducts | DirectSystem
     partition: Partition
     coordinates: Coordinates
+
+    @property
+    def products(self) -> CrossProducts:
+        """All cross-products."""
+        source = self.source
+        return source.products if isinstance(source, DirectSystem) else source
 
     def system(self, threads: int | None = None) -> BlockedSystem:
         """Ready to be factored again."""
@@ -68,59 +77,21 @@ class Prepared:
             If the fixed effects leave no residual.
         """
         threads = usable_threads() if threads is None else threads
-        chosen = self.coordinates
-        new = response(design, chosen.fixed, threads=threads)
-        fixed, groups = RowColumns.of(design, chosen).products(new.values[:, None], threads)
+        chosen, partition = self.coordinates, self.partition
+        new = response(design, chosen.fixed, design.moments, threads)
+        chosen = replace(chosen, response=new)
+        if isinstance(self.source, DirectSystem):
+            return WorkingModel(self.source.with_response(new.values, threads), partition, chosen)
+        rows = RowColumns.of(design, chosen, partition)
+        fixed, groups = rows.products(new.values[:, None], threads)
         products = self.exchanged(fixed[0], [g[0] for g in groups])
-        system = BlockedSystem(products, threads=threads)
-        return WorkingModel(system, self.partition, replace(chosen, response=new))
+        return WorkingModel(BlockedSystem(products, threads=threads), partition, chosen)
 
     def exchanged(self, fixed: Floats, groups: Sequence[Floats]) -> CrossProducts:
         """The cross-products with those of another response: (p + 1,) and (J q,) per factor."""
         pairs = zip(groups, self.products.groups, strict=True)
         levels = [g.reshape(old.n_levels, old.n_columns) for g, old in pairs]
         return self.products.with_response(fixed, levels)
-
-
-@dataclass(frozen=True, slots=True)
-class RowColumns:
-    """The rows of X and Z in working coordinates, for products with many responses."""
-
-    X: tuple[Floats, Floats, Floats]  # values, shift, scale
-    blocks: tuple[GroupBlock, ...]
-    weights: Floats | None
-
-    @classmethod
-    def of(cls, design: Design, chosen: Coordinates) -> RowColumns:
-        """Nothing is copied unless columns must be rotated or terms share a factor."""
-        groups = [t.group for t in design.random]
-        members = Partition.of_groups(groups, [t.n_columns for t in design.random]).members
-        blocks = [
-            _block([design.random[t] for t in terms], [chosen.random[t] for t in terms])
-            for terms in members
-        ]
-        return cls(chosen.fixed.working(design.X), tuple(blocks), design.weights)
-
-    def products(self, values: Floats, threads: int) -> tuple[Floats, list[Floats]]:
-        """[X y]'W y (m, p + 1) and Z_i'W y (m, J q) per factor, for m working responses (n, m)."""
-        weighted = values if self.weights is None else values * self.weights[:, None]
-        weighted = np.ascontiguousarray(weighted)
-        everywhere = np.zeros(values.shape[0], dtype=np.int32)
-        fixed = kernels.response_products(everywhere, 1, *self.X, weighted, threads)
-        squares = np.einsum("ij,ij->j", values, weighted)
-        found = [
-            kernels.response_products(
-                np.ascontiguousarray(b.codes),
-                b.n_levels,
-                b.values,
-                np.zeros(b.n_columns) if b.shift is None else b.shift,
-                np.ones(b.n_columns) if b.scale is None else b.scale,
-                weighted,
-                threads,
-            )
-            for b in self.blocks
-        ]
-        return np.column_stack([fixed, squares]), found
 
 
 def working_model(design: Design, threads: int | None = None) -> WorkingModel:
@@ -131,25 +102,18 @@ def working_model(design: Design, threads: int | None = None) -> WorkingModel:
     DesignError
         If the fixed effects leave no residual (see ``coordinates``).
     """
-    groups = [t.group for t in design.random]
-    partition = Partition.of_groups(groups, [t.n_columns for t in design.random])
+    partition = Partition.of_groups(
+        [t.group for t in design.random], [t.n_columns for t in design.random]
+    )
     threads = usable_threads() if threads is None else threads
     chosen = coordinates(design, threads)
-    blocks = [
-        _block([design.random[t] for t in terms], [chosen.random[t] for t in terms])
-        for terms in partition.members
-    ]
-    X, shift, scale = chosen.fixed.working(design.X)
-    system = build_system(
-        chosen.response.values,
-        X,
-        blocks,
-        weights=design.weights,
-        X_shift=shift,
-        X_scale=scale,
-        threads=threads,
-    )
-    return WorkingModel(system, partition, chosen)
+    rows = RowColumns.of(design, chosen, partition)
+    values = chosen.response.values
+    system = direct_system(rows, values, partition, threads)
+    if system is not None:
+        return WorkingModel(system, partition, chosen)
+    products = rows.cross_products(values, threads)
+    return WorkingModel(BlockedSystem(products, threads=threads), partition, chosen)
 
 
 def usable_threads() -> int:
@@ -157,20 +121,3 @@ def usable_threads() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _block(terms: list[RandomTerm], bases: list[Basis]) -> GroupBlock:
-    """The columns of all terms of one grouping factor, side by side."""
-    first = terms[0]
-    if any(b.rotation is not None for b in bases):
-        pairs = zip(terms, bases, strict=True)
-        values = np.ascontiguousarray(np.hstack([b.apply(t.values) for t, b in pairs]))
-        return GroupBlock(first.codes, first.n_levels, values)
-    values = first.values if len(terms) == 1 else np.hstack([t.values for t in terms])
-    return GroupBlock(
-        first.codes,
-        first.n_levels,
-        np.ascontiguousarray(values, dtype=np.float64),
-        np.concatenate([b.shift for b in bases]),
-        np.concatenate([b.scale for b in bases]),
-    )

@@ -92,9 +92,8 @@ def fit_design(
     estimate = fit_linear(
         design, reml=reml, control=request.control, start=request.start, like=like
     )
-    verdict = estimate.convergence
-    if not verdict.ok:
-        notify(verdict.sentence, ConvergenceWarning)
+    if not estimate.outcome.ok:
+        notify(estimate.convergence.sentence, ConvergenceWarning)
     return LinearMixedModel(request, design, estimate)
 
 

@@ -288,6 +288,25 @@ def small_fits(
     threads: int,
     /,
 ) -> tuple[Longs, Floats, Floats, Floats, Floats, Longs, Longs]: ...
+def small_arrays(
+    codes: Codes,
+    n_levels: int,
+    values: Floats,
+    shift: Floats,
+    scale: Floats,
+    tail_codes: list[Codes],
+    tail_levels: list[int],
+    tail_values: list[Floats],
+    tail_shifts: list[Floats],
+    tail_scales: list[Floats],
+    X_values: Floats,
+    X_shift: Floats,
+    X_scale: Floats,
+    y: Floats,
+    root: Floats,
+    /,
+) -> tuple[Floats, Longs, Codes, Floats, Floats]: ...
+def nested_codes(left: Codes, n_left: int, right: Codes, n_right: int, /) -> tuple[bool, bool]: ...
 def response_products(
     codes: Codes,
     n_levels: int,

@@ -67,6 +67,11 @@ nb::tuple small_fit(Cube G, Longs pointer, Codes columns, Mat B, Mat A, Longs bl
 nb::tuple small_fits(Cube G, Longs pointer, Codes columns, Mat B, Mat A, Longs blocks, Longs terms,
                      int64_t n, bool reml, Mat By, Mat Ay, Vec start, Mat extra, double tolerance,
                      int max_evaluations, int threads);
+nb::tuple small_arrays(Codes codes, int64_t n_levels, Mat values, Vec shift, Vec scale,
+                       std::vector<Codes> tail_codes, std::vector<int64_t> tail_levels,
+                       Mats tail_values, std::vector<Vec> tail_shifts, std::vector<Vec> tail_scales,
+                       Mat X_values, Vec X_shift, Vec X_scale, Vec y, Vec root);
+nb::tuple nested_codes(Codes left, int64_t n_left, Codes right, int64_t n_right);
 Array response_products(Codes codes, int64_t n_levels, Mat values, Vec shift, Vec scale,
                         Mat responses, int threads);
 nb::tuple subtract_fits(Mat values, Vec shift, Vec scale, Mat coefficients, MatOut responses,

@@ -51,6 +51,8 @@ NB_MODULE(_compiled, m) {
     def(m, "residual_scores", &residual_scores, free_gil());
     def(m, "small_fit", &small_fit);
     def(m, "small_fits", &small_fits);
+    def(m, "small_arrays", &small_arrays);
+    def(m, "nested_codes", &nested_codes);
     def(m, "response_products", &response_products);
     def(m, "rescale_roots", &rescale_roots);
     def(m, "subtract_fits", &subtract_fits);
