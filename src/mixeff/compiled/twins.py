@@ -85,7 +85,8 @@ def regress(
     work, root = (X - shift) / scale, np.sqrt(w)
     projection: Floats = np.zeros(k)
     if k:
-        projection = np.linalg.lstsq(work * root[:, None], y * root, rcond=None)[0]
+        found = np.linalg.lstsq(work * root[:, None], y * root, rcond=None)[0]
+        projection = np.asarray(found, dtype=np.float64)
     left = y - work @ projection
     unit, start = (float(np.sqrt(w @ v**2 / n)) for v in (left, y))
     return center, projection, unit, left / unit, float(np.abs(response).max(initial=0.0)), start
