@@ -188,3 +188,23 @@ def lambdas(brute: Brute) -> dict[str, list[np.ndarray]]:
         "negative": [-L for L in regular],
         "small": [1e-7 * L for L in regular],
     }
+
+
+def random_slopes(blocks, m: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Scores (J, q) and m changes of Sigma (m, q, q) per factor, one fewer for every later one."""
+    rng = np.random.default_rng(3)
+    z = [rng.normal(size=(b.n_levels, b.n_columns)) for b in blocks]
+    counts = [max(0, m - i) for i in range(len(blocks))]
+    sizes = [b.n_columns for b in blocks]
+    return z, [rng.normal(size=(c, q, q)) for c, q in zip(counts, sizes, strict=True)]
+
+
+def slope_columns(z: list[np.ndarray], slopes: list[np.ndarray]) -> np.ndarray:
+    """The columns c with c_l = slope z_l in the levels of one factor and zero in all others."""
+    rows = np.cumsum([0, *(scores.size for scores in z)])
+    columns = np.cumsum([0, *(len(D) for D in slopes)])
+    C = np.zeros((rows[-1], columns[-1]))
+    for i, (scores, D) in enumerate(zip(z, slopes, strict=True)):
+        part = np.stack([(scores @ d.T).ravel() for d in D], axis=1) if len(D) else 0.0
+        C[rows[i] : rows[i + 1], columns[i] : columns[i + 1]] = part
+    return C

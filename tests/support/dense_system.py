@@ -35,6 +35,8 @@ class DenseBlock:
 class DenseFactor:
     """Everything the Factor protocol promises, from V^-1."""
 
+    inverts_in_place = False
+
     def __init__(self, system: DenseSystem, Lambda: Sequence[Floats]) -> None:
         self.s, self.Lambda = system, tuple(np.asarray(L, dtype=float) for L in Lambda)
         big = [np.kron(np.eye(J), L) for J, L in zip(system.n_levels, self.Lambda, strict=True)]
@@ -82,9 +84,12 @@ class DenseFactor:
             first += J * q
         return out
 
-    def quadratic(self, directions: Sequence[Floats]) -> Floats:
-        c = np.concatenate([d.reshape(-1, d.shape[-1]) for d in directions])
-        t = self.s.Z @ c
+    def information(self, scores: Sequence[Floats], slopes: Sequence[Floats]) -> Floats:
+        columns = [
+            np.einsum("jab,lb->laj", D, z).reshape(z.size, len(D))
+            for z, D in zip(scores, slopes, strict=True)
+        ]
+        t = self.s.Z @ _block_diagonal(columns)
         return t.T @ self.P @ t
 
     def conditional_variances(self) -> tuple[Floats, ...]:

@@ -101,6 +101,30 @@ class Partition:
                 first = last
         return tuple(places[t] for t in range(len(self.structures)))
 
+    def block_slopes(self, slopes: Sequence[Floats]) -> tuple[list[Floats], NDArray[np.intp]]:
+        """(m, q, q) arrays per term -> (M, Q, Q) arrays per block, M summing up those of its terms.
+
+        With them the place of every entry of the terms, taken in their order, among the entries of
+        the blocks.
+        """
+        places = self.columns_of_terms()
+        out, first = [], np.zeros(len(slopes), dtype=np.intp)
+        at = 0
+        for terms in self.members:
+            size = sum(self.structures[t].size for t in terms)
+            counts = [slopes[t].shape[0] for t in terms]
+            block = np.zeros((sum(counts), size, size))
+            inside = 0
+            for t, count in zip(terms, counts, strict=True):
+                columns = places[t][1]
+                block[inside : inside + count, columns, columns] = slopes[t]
+                first[t] = at + inside
+                inside += count
+            out.append(block)
+            at += inside
+        where = [f + np.arange(s.shape[0]) for f, s in zip(first, slopes, strict=True)]
+        return out, np.concatenate(where)
+
     def per_term(self, blocks: Sequence[Floats]) -> tuple[Floats, ...]:
         """(J, Q) arrays per block -> (J, q) arrays per term."""
         return tuple(

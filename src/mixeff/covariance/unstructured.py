@@ -115,16 +115,17 @@ class Unstructured:
                 rest = rest - np.outer(rest @ rest[best], rest[best]) / left[best]
         return Unstructured(self.size, tuple(order)) if worth else self
 
-    def directions(self, theta: Floats, scores: Floats) -> Floats:
-        """(J, q, n_theta) the vectors z_l' dSigma_j for every parameter j (ENGINE section 3).
+    def slopes(self, theta: Floats) -> Floats:
+        """(n_theta, q, q) dSigma_j of every parameter j (ENGINE section 3).
 
         dSigma_j = e_r Lambda_c' + Lambda_c e_r' for the parameter at row r, column c of Lambda.
         """
         rows, columns = self.entries
-        Lambda = self.expand(theta)
+        of_column = self.expand(theta).T[columns]
         j = np.arange(self.n_theta)
-        out = scores[:, rows][:, None, :] * Lambda[:, columns][None, :, :]
-        out[:, rows, j] += (scores @ Lambda)[:, columns]
+        out = np.zeros((self.n_theta, self.size, self.size))
+        out[j, rows] = of_column
+        out[j, :, rows] += of_column
         return out
 
     def second_order(self, slope: Floats) -> Floats:

@@ -20,26 +20,24 @@ from mixeff.factor.threads import one_blas_thread
 
 Floats = NDArray[np.float64]
 
-SHARED_TAIL = 1000
-"""Above this size of the dense tail (8 MB) all factors of a system share one set of arrays."""
-
-
 @dataclass(frozen=True, slots=True)
 class StageStore:
-    """Arrays one stage's factor lives in; ``G`` and ``B`` hold what earlier stages left."""
+    """Arrays one stage's factor lives in; ``G`` and ``B`` hold what earlier stages left.
+
+    ``C`` = B R, the rows of the factor itself, are made again level by level where they are needed.
+    """
 
     G: Floats
     B: Floats
     T: Floats
     R: Floats
-    C: Floats
 
     @classmethod
     def of(cls, stage: Stage, first: bool) -> StageStore:
         """Allocate; the first stage's blocks never change and are shared."""
         G = stage.G if first else np.empty_like(stage.G)
         B = stage.B if first else np.empty_like(stage.B)
-        return cls(G, B, np.empty_like(G), np.empty_like(G), np.empty_like(B))
+        return cls(G, B, np.empty_like(G), np.empty_like(G))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +118,8 @@ class BlockedSystem:
         return factor
 
     def fill(self, factor: BlockedFactor) -> Store:
-        """Factor again where the arrays of a factor were given to a later one."""
-        store = self._room()
+        """Factor, again where the arrays were given to a later factor or hold the inverse."""
+        store = factor.give_up() or self._room()
         try:
             with one_blas_thread():
                 logdet = _factor(self, store, factor.Lambda)
@@ -137,14 +135,14 @@ class BlockedSystem:
         if self._free:
             return self._free.pop()
         holder = self._holder() if self._holder is not None else None
-        if holder is not None and self.layout.products.size > SHARED_TAIL:
+        if holder is not None and self.tail.in_place:
             store = holder.give_up()
             if store is not None:
                 return store
         return Store.of(self.layout.stages, self.tail)
 
     def scratch(self) -> selected_inverse.Scratch:
-        """Arrays for the selected inverse, made once; valid only within one call."""
+        """Room for what no factor keeps, made once; valid only within one call."""
         if self._scratch is None:
             self._scratch = selected_inverse.Scratch.of(self.layout, self.tail)
         return self._scratch
@@ -156,7 +154,7 @@ class BlockedSystem:
 
 def _factor(system: BlockedSystem, store: Store, Lambda: tuple[Floats, ...]) -> float:
     """Eliminate the stages, factor the tail; log-determinant of the stages."""
-    layout = system.layout
+    layout, rows = system.layout, system.scratch().rows
     logdet = 0.0
     system.tail.fill(store.S)
     for stage, at in zip(layout.stages[1:], store.stages[1:], strict=True):
@@ -164,16 +162,16 @@ def _factor(system: BlockedSystem, store: Store, Lambda: tuple[Floats, ...]) -> 
         np.copyto(at.B, stage.B)
     for s, (stage, at) in enumerate(zip(layout.stages, store.stages, strict=True)):
         logdet += kernels.eliminate(
-            at.G, stage.pointer, at.B, Lambda[stage.group], at.T, at.R, at.C
+            at.G, stage.pointer, at.B, Lambda[stage.group], at.T, at.R, rows[s]
         )
         if not np.isfinite(logdet):
             raise ConvergenceError(_NOT_DEFINITE)
         for link in stage.links:
             to = store.stages[link.stage]
             kernels.scatter_stage(
-                stage.pointer, link.offset, link.ancestor, link.place, at.C, to.G, to.B
+                stage.pointer, link.offset, link.ancestor, link.place, rows[s], to.G, to.B
             )
-        system.tail.subtract(s, at.C, store.S)
+        system.tail.subtract(s, rows[s], store.S)
     inner = tuple(Lambda[i] for i in layout.tail_groups)
     bad = system.tail.factor(store.S, store.L, inner, store.scalars)
     if bad > layout.starts[-1]:
@@ -199,6 +197,7 @@ class BlockedFactor:
     logdet_random: float
     logdet_fixed: float
     pwrss: float
+    inverts_in_place: bool
 
     def __init__(self, system: BlockedSystem, Lambda: tuple[Floats, ...]) -> None:
         self.system = system
@@ -206,11 +205,14 @@ class BlockedFactor:
         self.Lambda = Lambda
         self.inverses = tuple(solves.inverse_if_sound(L) for L in Lambda)
         self._store: Store | None = None
+        self.inverts_in_place = system.tail.in_place
+        self._inverted = False
         self._state: solves.ModeState | None = None
+        self._fixed: Floats | None = None
 
     def receive(self, store: Store, logdet: float) -> None:
         """Take the arrays in which this factor was computed."""
-        self._store = store
+        self._store, self._inverted = store, False
         self.logdet_random = logdet + float(store.scalars[0])
         self.logdet_fixed = float(store.scalars[1])
         self.pwrss = float(store.scalars[2])
@@ -223,7 +225,29 @@ class BlockedFactor:
     @property
     def store(self) -> Store:
         """The arrays of this factor."""
+        if self._store is None or self._inverted:
+            return self.system.fill(self)
+        return self._store
+
+    @property
+    def eliminated(self) -> Store:
+        """The arrays, of which L may hold the inverse already."""
         return self.system.fill(self) if self._store is None else self._store
+
+    def inverting(self) -> Store:
+        """The arrays, for the inverse to be made; where that is in place L counts as lost."""
+        store = self.store
+        if self.inverts_in_place:
+            self._modes()
+            self._fixed = np.array(self.system.tail.fixed_part(store.L))
+            self._inverted = True
+        return store
+
+    def fixed_part(self) -> Floats:
+        """(p, p) the part of the factor that belongs to X."""
+        if self._fixed is None:
+            return self.system.tail.fixed_part(self.store.L)
+        return self._fixed
 
     def __del__(self) -> None:
         # The arrays go back to the system, so the loop over theta allocates none.
@@ -271,10 +295,13 @@ class BlockedFactor:
         with one_blas_thread():
             return selected_inverse.conditional_variances(self)
 
-    def quadratic(self, directions: Sequence[Floats]) -> Floats:
-        """(m, m) matrix c_j' Z' P Z c_k; directions are given as (J, q, m) per term."""
+    def information(self, scores: Sequence[Floats], slopes: Sequence[Floats]) -> Floats:
+        """(m, m) matrix c_j' Z' P Z c_k for c_j = slope_j z_l in the levels of one factor.
+
+        ``scores`` z (J, q) and ``slopes`` (m_i, q, q) per grouping factor; m sums up the m_i.
+        """
         with one_blas_thread():
-            return solves.quadratic(self, directions)
+            return solves.information(self, scores, slopes)
 
     def solve(self, right: Floats) -> Floats:
         """Solve [[Lambda'Z'Z Lambda + I, Lambda'Z'X], [X'Z Lambda, X'X]] s = right.

@@ -1,4 +1,4 @@
-"""The dense tail: S_0, its Cholesky factor and its inverse as square arrays (kernels/tail.cpp)."""
+"""The dense tail: S_0, its Cholesky factor and its inverse in one square (kernels/tail.cpp)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,13 @@ from mixeff.factor.tail_products import columns_of, scale_rows
 
 Floats = NDArray[np.float64]
 Lambdas = tuple[Floats, ...]
+
+SHARED_TAIL = 1000
+"""Above this size (8 MB) all factors of a system share one set of arrays, S, L and Q one square."""
+
+
+COLUMNS = 128
+"""Columns of S solved for at a time where all would take as much room as S."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +50,14 @@ class DenseTail:
         both = np.zeros((size + 1, size))
         return both[:-1], both[1:]
 
+    @property
+    def in_place(self) -> bool:
+        """Only where memory matters: what needs L again has to factor again."""
+        return self.layout.products.size > SHARED_TAIL
+
     def inverse_array(self) -> Floats:
-        """(T, T)."""
-        size = self.layout.products.size
+        """(T, T), its lower triangle in use."""
+        size = 0 if self.in_place else self.layout.products.size
         return np.zeros((size, size))
 
     def fill(self, S: Floats) -> None:
@@ -68,6 +80,11 @@ class DenseTail:
     def solve(self, L: Floats, right: Floats, transpose: bool) -> None:
         """In place L^-1 right (or L^-T right), all columns but y."""
         kernels.solve_tail(L, right, transpose)
+
+    def times(self, S: Floats, a: int, c: Floats, at: int, out: Floats) -> None:
+        """Columns from ``at`` on of ``out`` (T, m) = S c for c on the columns of tail factor a."""
+        own = self.columns(a)
+        kernels.symmetric_times(S, own.start, own.stop, c, at, out)
 
     def response_row(self, L: Floats) -> Floats:
         """(T - 1,) the row of y in L."""
@@ -93,14 +110,18 @@ class DenseTail:
 
     def trace_directly(self, S: Floats, L: Floats, a: int, size: int, Lambda: Lambdas) -> Floats:
         """H of tail factor a as S_0 - V'V with V = L^-1 Lt' S_0: no division by Lambda."""
-        cols = self.columns(a)
-        q = Lambda[a].shape[0]
-        own = symmetric_columns(S, cols)[:size]
-        V = scale_rows(own, self.layout.starts, Lambda, transpose=True)
-        kernels.solve_tail(L, V, False)
-        V = V.reshape(size, -1, q)
-        total = diagonal_blocks(own[cols], slice(0, own.shape[1]), q).sum(axis=0)
-        return np.asarray(total - np.einsum("kla,klb->ab", V, V, optimize=True))
+        cols, q = self.columns(a), Lambda[a].shape[0]
+        total = np.zeros((q, q))
+        step = q * max(1, COLUMNS // q)
+        for first in range(cols.start, cols.stop, step):
+            some = slice(first, min(first + step, cols.stop))
+            own = symmetric_columns(S, some)[:size]
+            V = scale_rows(own, self.layout.starts, Lambda, transpose=True)
+            kernels.solve_tail(L, V, False)
+            total += diagonal_blocks(own[some], slice(0, own.shape[1]), q).sum(axis=0)
+            V = V.reshape(-1, q)
+            total -= V.T @ V
+        return total
 
     def scale_inverse(self, Q: Floats, size: int, Lambda: Lambdas) -> None:
         """Q <- Lt Q Lt'."""
@@ -134,6 +155,7 @@ def symmetric_columns(S: Floats, own: slice) -> Floats:
 
 
 def diagonal_blocks(M: Floats, cols: slice, q: int) -> Floats:
-    """(J, q, q) diagonal blocks of the part of M that belongs to one tail factor."""
+    """(J, q, q) diagonal blocks of the part of a lower triangle that belongs to one tail factor."""
     at = columns_of(cols, np.arange((cols.stop - cols.start) // q), q)
-    return np.asarray(M[at[:, :, None], at[:, None, :]])
+    rows, columns = at[:, :, None], at[:, None, :]
+    return np.asarray(M[np.maximum(rows, columns), np.minimum(rows, columns)])

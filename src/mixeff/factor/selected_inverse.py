@@ -17,25 +17,25 @@ from mixeff.factor.stages import Layout
 from mixeff.factor.tail import Tail
 
 if TYPE_CHECKING:
-    from mixeff.factor.cholesky import BlockedFactor
+    from mixeff.factor.cholesky import BlockedFactor, Store
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Scratch:
-    """Arrays of the selected inverse.
+    """Room for what no factor keeps.
 
     Attributes
     ----------
-    Q : array, the tail's part, laid out as the tail says
-    QB : per stage (R, q): first Q B_l, for later stages then the blocks of the inverse itself
+    Q : array, the tail's part of the inverse; empty where it takes the place of the factor
+    rows : per stage (R, q): C = B R while factoring, then Q B_l, for later stages the inverse
     K : per stage (J, q, q), B_l' Q B_l
-    diagonal : per stage (J, q, q), the diagonal blocks
+    diagonal : per stage but the first (J, q, q), the diagonal blocks
     """
 
     Q: Floats
-    QB: tuple[Floats, ...]
+    rows: tuple[Floats, ...]
     K: tuple[Floats, ...]
     diagonal: tuple[Floats, ...]
 
@@ -46,27 +46,30 @@ class Scratch:
             tail.inverse_array(),
             tuple(np.empty_like(s.B) for s in layout.stages),
             tuple(np.empty_like(s.G) for s in layout.stages),
-            tuple(np.empty_like(s.G) for s in layout.stages),
+            tuple(np.empty_like(s.G[: s.G.shape[0] if i else 0]) for i, s in enumerate(layout.stages)),
         )
 
 
 def trace_blocks(factor: BlockedFactor, reml: bool) -> tuple[Floats, ...]:
     """H_i per grouping factor in the caller's order."""
-    layout, store, tail = factor.layout, factor.store, factor.system.tail
-    scratch, inner = factor.system.scratch(), factor.tail_Lambda
+    layout, tail, inner = factor.layout, factor.system.tail, factor.tail_Lambda
+    store, scratch = factor.inverting(), factor.system.scratch()
     size = int(layout.starts[-1]) + (factor.system.p if reml else 0)
+    inverses = [factor.inverses[group] for group in layout.tail_groups]
+    # They need the factor itself, which is lost where the inverse takes its place.
+    directly = {
+        a: tail.trace_directly(store.S, store.L, a, size, inner)
+        for a, inverse in enumerate(inverses)
+        if inverse is None
+    }
+    Q = invert_tail(factor, store, size)
     found: dict[int, Floats] = {}
-    tail.invert(store.L, size, scratch.Q)
-    for a, product in enumerate(tail.traces(store.S, scratch.Q, size, inner)):
-        group = layout.tail_groups[a]
-        inverse = factor.inverses[group]
-        if inverse is None:
-            H = tail.trace_directly(store.S, store.L, a, size, inner)
-        else:
-            H = product @ inverse
-        found[group] = (H + H.T) / 2
-    tail.scale_inverse(scratch.Q, size, inner)
-    invert_stages(factor, size, scratch)
+    for a, product in enumerate(tail.traces(store.S, Q, size, inner)):
+        inverse = inverses[a]
+        H = directly[a] if inverse is None else product @ inverse
+        found[layout.tail_groups[a]] = (H + H.T) / 2
+    tail.scale_inverse(Q, size, inner)
+    invert_stages(factor, store, size, Q)
     for s, (stage, at) in enumerate(zip(layout.stages, store.stages, strict=True)):
         Lambda = factor.Lambda[stage.group]
         divide = factor.inverses[stage.group] is not None
@@ -74,18 +77,26 @@ def trace_blocks(factor: BlockedFactor, reml: bool) -> tuple[Floats, ...]:
     return tuple(found[i] for i in range(len(found)))
 
 
-def invert_stages(factor: BlockedFactor, size: int, scratch: Scratch) -> None:
+def invert_tail(factor: BlockedFactor, store: Store, size: int) -> Floats:
+    """The inverse of the first ``size`` columns of the tail, in the place of L or its own."""
+    tail = factor.system.tail
+    Q = store.L if tail.in_place else factor.system.scratch().Q
+    tail.invert(store.L, size, Q)
+    return Q
+
+
+def invert_stages(factor: BlockedFactor, store: Store, size: int, Q: Floats) -> None:
     """From the last stage to the first: K_l, and for all but the first the inverse itself."""
-    layout, store = factor.layout, factor.store
+    layout, scratch = factor.layout, factor.system.scratch()
     drop = layout.products.size - size
     for s in reversed(range(len(layout.stages))):
         stage, at = layout.stages[s], store.stages[s]
-        QB, K = scratch.QB[s], scratch.K[s]
-        factor.system.tail.inverse_rows(s, drop, at.B, scratch.Q, QB, half=s == 0)
+        QB, K = scratch.rows[s], scratch.K[s]
+        factor.system.tail.inverse_rows(s, drop, at.B, Q, QB, half=s == 0)
         for link in stage.links:
             kernels.inverse_stage(
                 stage.pointer, link.offset, drop, link.ancestor, link.place, at.B,
-                scratch.diagonal[link.stage], scratch.QB[link.stage], QB,
+                scratch.diagonal[link.stage], scratch.rows[link.stage], QB,
             )  # fmt: skip
         kernels.level_quadratic(stage.pointer, at.B, QB, K)
         if s > 0:
@@ -96,15 +107,15 @@ def invert_stages(factor: BlockedFactor, size: int, scratch: Scratch) -> None:
 def conditional_variances(factor: BlockedFactor) -> tuple[Floats, ...]:
     """Diagonal blocks of Lambda (Lambda'Z'Z Lambda + I)^-1 Lambda', the caller's order."""
     layout, tail = factor.layout, factor.system.tail
-    scratch = factor.system.scratch()
+    store, scratch = factor.inverting(), factor.system.scratch()
     size = int(layout.starts[-1])
     found: dict[int, Floats] = {}
-    tail.invert(factor.store.L, size, scratch.Q)
-    tail.scale_inverse(scratch.Q, size, factor.tail_Lambda)
+    Q = invert_tail(factor, store, size)
+    tail.scale_inverse(Q, size, factor.tail_Lambda)
     for a, group in enumerate(layout.tail_groups):
-        found[group] = tail.diagonal_blocks(scratch.Q, a, factor.system.n_columns[group])
-    invert_stages(factor, size, scratch)
-    for s, (stage, at) in enumerate(zip(layout.stages, factor.store.stages, strict=True)):
+        found[group] = tail.diagonal_blocks(Q, a, factor.system.n_columns[group])
+    invert_stages(factor, store, size, Q)
+    for s, (stage, at) in enumerate(zip(layout.stages, store.stages, strict=True)):
         variances = np.empty_like(at.G)
         kernels.stage_inverse(at.R, scratch.K[s], variances)
         found[stage.group] = variances

@@ -57,8 +57,8 @@ def _forward(factor: BlockedFactor, t: Floats) -> None:
     gathered = np.zeros_like(t)
     for stage, at in zip(factor.layout.stages, factor.store.stages, strict=True):
         kernels.forward(
-            at.T, factor.Lambda[stage.group], stage.pointer, stage.columns, at.C, stage.start, t,
-            gathered,
+            at.T, at.R, factor.Lambda[stage.group], stage.pointer, stage.columns, at.B,
+            stage.start, t, gathered,
         )  # fmt: skip
     tail = slice(factor.layout.tail, factor.layout.width - 1)
     t[tail] -= scale_rows(gathered[tail], factor.layout.starts, factor.tail_Lambda, transpose=True)
@@ -74,8 +74,9 @@ def _backward(factor: BlockedFactor, t: Floats) -> Floats:
     pairs = list(zip(factor.layout.stages, factor.store.stages, strict=True))
     for stage, at in reversed(pairs):
         kernels.backward(
-            at.T, factor.Lambda[stage.group], stage.pointer, stage.columns, at.C, stage.start, t, b
-        )
+            at.T, at.R, factor.Lambda[stage.group], stage.pointer, stage.columns, at.B,
+            stage.start, t, b,
+        )  # fmt: skip
     return b
 
 
@@ -84,9 +85,9 @@ def conditional_modes(factor: BlockedFactor) -> ModeState:
     layout = factor.layout
     u = np.zeros((layout.width, 1))
     for stage, at in zip(layout.stages, factor.store.stages, strict=True):
-        u[stage.start : stage.start + at.G.shape[0] * at.G.shape[1], 0] = at.C[
-            stage.pointer[1:] - 1
-        ].ravel()
+        of_response = at.B[stage.pointer[1:] - 1]
+        own = slice(stage.start, stage.start + of_response.size)
+        np.einsum("la,lab->lb", of_response, at.R, out=u[own].reshape(of_response.shape))
     u[layout.tail : -1, 0] = factor.system.tail.response_row(factor.store.L)
     b = _backward(factor, u)
     return ModeState(u, b)
@@ -103,8 +104,8 @@ def scores(factor: BlockedFactor, state: ModeState) -> tuple[Floats, ...]:
         elif i in layout.tail_groups:
             a = layout.tail_groups.index(i)
             b = state.b[layout.tail : -1, 0]
-            found[i] = system.tail.residual(factor.store.S, a, b).reshape(u.shape)
-    for stage, at in zip(layout.stages, factor.store.stages, strict=True):
+            found[i] = system.tail.residual(factor.eliminated.S, a, b).reshape(u.shape)
+    for stage, at in zip(layout.stages, factor.eliminated.stages, strict=True):
         if factor.inverses[stage.group] is None:
             kernels.residual_scores(
                 at.G, stage.pointer, stage.columns, at.B, stage.start, state.b, found[stage.group]
@@ -116,37 +117,47 @@ def unscaled_covariance(factor: BlockedFactor) -> Floats:
     """(X'V^-1 X)^-1 from the fixed part of the factor."""
     if factor.system.p == 0:
         return np.zeros((0, 0))
-    lower, _ = lapack.dpotri(factor.system.tail.fixed_part(factor.store.L), lower=1)
+    lower, _ = lapack.dpotri(factor.fixed_part(), lower=1)
     return np.asarray(np.tril(lower) + np.tril(lower, -1).T)
 
 
-def quadratic(factor: BlockedFactor, directions: Sequence[Floats]) -> Floats:
-    """C' Z' P Z C as the Schur complement of the extra columns Z C."""
-    layout, system = factor.layout, factor.system
-    m = directions[0].shape[2] if directions else 0
-    c = np.zeros((layout.width, m))
-    for i, at in enumerate(layout.position):
-        size = system.n_levels[i] * system.n_columns[i]
-        c[at : at + size] = np.asarray(directions[i]).reshape(size, m)
-    out = np.zeros_like(c)
-    for stage in layout.stages:
-        kernels.multiply(stage.G, stage.pointer, stage.columns, stage.B, stage.start, c, out)
-    out[layout.tail :] += layout.products.times(c[layout.tail :])
-    total = c.T @ out
-    t = _times_Lambda_transposed(factor, out)
-    _forward(factor, t)
-    total -= t[:-1].T @ t[:-1]
-    return np.asarray((total + total.T) / 2)
+def information(
+    factor: BlockedFactor, scores: Sequence[Floats], slopes: Sequence[Floats]
+) -> Floats:
+    """C' Z' P Z C as the Schur complement of the extra columns Z C, stage by stage.
 
-
-def _times_Lambda_transposed(factor: BlockedFactor, M: Floats) -> Floats:
-    """Lambda' M on the random rows, global order."""
-    out = np.array(M)
-    for i, at in enumerate(factor.layout.position):
-        J, q = factor.system.n_levels[i], factor.system.n_columns[i]
-        block = M[at : at + J * q].reshape(J, q, -1)
-        out[at : at + J * q] = (factor.Lambda[i].T @ block).reshape(J * q, -1)
-    return out
+    With A c the products of such a column, a stage leaves of them what it leaves of its other later
+    columns: c'Gc - c'G Omega G c of their own and B (I - Omega G) c with those columns, so nothing
+    has more than a row per column of the later stages and the tail.
+    """
+    layout, store, tail = factor.layout, factor.store, factor.system.tail
+    order = (*(stage.group for stage in layout.stages), *layout.tail_groups)
+    ends = np.cumsum([0, *(slopes[i].shape[0] for i in order)])
+    m, origin = int(ends[-1]), int(layout.stages[0].G[:, 0].size) if layout.stages else 0
+    sums, found = np.zeros((layout.width - origin, m)), np.zeros((m, m))
+    for s, (stage, at) in enumerate(zip(layout.stages, store.stages, strict=True)):
+        i = stage.group
+        kernels.stage_information(
+            at.G, factor.Lambda[i], at.T, at.R, factor.inverses[i] is not None, stage.pointer,
+            stage.columns, at.B, stage.start, scores[i], slopes[i], int(ends[s]), origin, sums,
+            found,
+        )  # fmt: skip
+    sums = sums[layout.tail - origin :]
+    first = len(layout.stages)
+    for a, i in enumerate(layout.tail_groups):
+        mine = slice(int(ends[first + a]), int(ends[first + a + 1]))
+        own = slice(int(layout.starts[a]), int(layout.starts[a + 1]))
+        count, q, _ = slopes[i].shape
+        c = scores[i] @ slopes[i].transpose(2, 1, 0).reshape(q, q * count)
+        c = c.reshape(scores[i].size, count)
+        tail.times(store.S, a, c, mine.start, sums)
+        found[: mine.stop, mine] += sums[own, : mine.stop].T @ c
+    t = scale_rows(sums[:-1], layout.starts, factor.tail_Lambda, transpose=True)
+    tail.solve(store.L, t, False)
+    found -= t.T @ t
+    places = [np.arange(ends[at], ends[at + 1]) for at in np.argsort(order)]
+    back = np.concatenate(places)
+    return np.asarray((np.triu(found) + np.triu(found, 1).T)[np.ix_(back, back)])
 
 
 def solve(factor: BlockedFactor, right: Floats) -> Floats:

@@ -21,6 +21,7 @@ class Factor(Protocol):
     logdet_random: float  # log |Lambda' Z'Z Lambda + I|
     logdet_fixed: float  # log |R_X|^2 = log |X' V^-1 X|
     pwrss: float  # r^2, penalized residual sum of squares
+    inverts_in_place: bool  # trace_blocks overwrites what information, solve ... need
 
     def beta(self) -> Floats:
         """(p,) generalized least squares coefficients."""
@@ -45,8 +46,12 @@ class Factor(Protocol):
         """
         ...
 
-    def quadratic(self, directions: Sequence[Floats]) -> Floats:
-        """(m, m) matrix c_j' Z' P Z c_k for m directions, each given as (J, q, m) per term."""
+    def information(self, scores: Sequence[Floats], slopes: Sequence[Floats]) -> Floats:
+        """(m, m) matrix c_j' Z' P Z c_k for c_j = slope_j z_l in the levels of one factor.
+
+        ``scores`` z (J, q) and ``slopes`` (m_i, q, q) per factor. Where ``inverts_in_place``, the
+        factor is computed again if this is asked for after ``trace_blocks``.
+        """
         ...
 
     def conditional_variances(self) -> tuple[Floats, ...]:

@@ -20,12 +20,17 @@ class Tail(Protocol):
     factors; ``size`` counts the columns that take part: without y, for ML without X too.
     """
 
+    @property
+    def in_place(self) -> bool:
+        """Whether the inverse takes the place of L, which is lost then."""
+        ...
+
     def arrays(self) -> tuple[Floats, Floats]:
         """New arrays for S and L."""
         ...
 
     def inverse_array(self) -> Floats:
-        """A new array for Q."""
+        """A new array for Q; where it takes the place of L an empty one."""
         ...
 
     def fill(self, S: Floats) -> None:
@@ -45,6 +50,10 @@ class Tail(Protocol):
 
     def solve(self, L: Floats, right: Floats, transpose: bool) -> None:
         """In place L^-1 right (or L^-T right) for (T - 1, m), all columns but y."""
+        ...
+
+    def times(self, S: Floats, a: int, c: Floats, at: int, out: Floats) -> None:
+        """Columns from ``at`` on of ``out`` (T, m) = S c for c on the columns of tail factor a."""
         ...
 
     def response_row(self, L: Floats) -> Floats:

@@ -105,12 +105,18 @@ class LinearEvaluation:
         return rounding(self.criterion, self.factor.pwrss)
 
     @cached_property
+    def _block_scores(self) -> tuple[Floats, ...]:
+        return self.factor.scores()
+
+    @cached_property
     def _scores(self) -> tuple[Floats, ...]:
-        return self.criterion.partition.per_term(self.factor.scores())
+        return self.criterion.partition.per_term(self._block_scores)
 
     @cached_property
     def sigma_slopes(self) -> tuple[Floats, ...]:
         """Xi_i = dd/dSigma_i = H_i - z_i'z_i / sigma^2 per term, (q, q) symmetric."""
+        if self.factor.inverts_in_place:
+            _ = self.average_information  # needs the factor, which the inverse overwrites
         traces = self.criterion.partition.per_term_square(
             self.factor.trace_blocks(self.criterion.reml)
         )
@@ -129,9 +135,8 @@ class LinearEvaluation:
     def average_information(self) -> Floats:
         """(k, k) AI_jk = t_j'P t_k / sigma^2 - (y'PV_jPy)(y'PV_kPy) / (nu sigma^4), psd."""
         partition = self.criterion.partition
-        parts = partition.split(self.theta)
-        triples = zip(partition.structures, parts, self._scores, strict=True)
-        return self._information([s.directions(t, z) for s, t, z in triples])
+        pairs = zip(partition.structures, partition.split(self.theta), strict=True)
+        return self._information([s.slopes(t) for s, t in pairs])
 
     @cached_property
     def hessian(self) -> Floats:
@@ -147,28 +152,20 @@ class LinearEvaluation:
 
     def curvature_along(self, term: int, direction: Floats) -> float:
         """Average information for Sigma_term + t v v', at t = 0."""
-        z = self._scores[term]
-        empty = [np.zeros((*other.shape, 0)) for other in self._scores]
-        empty[term] = ((z @ direction)[:, None] * direction[None, :])[:, :, None]
-        return float(self._information(empty)[0, 0])
+        slopes = [np.zeros((0, z.shape[1], z.shape[1])) for z in self._scores]
+        slopes[term] = np.outer(direction, direction)[None]
+        return float(self._information(slopes)[0, 0])
 
-    def _information(self, directions: list[Floats]) -> Floats:
-        """Average information of directions given per term; each belongs to one term only."""
+    def _information(self, slopes: list[Floats]) -> Floats:
+        """Average information for changes of Sigma given as (m, q, q) per term."""
         partition, sigma2 = self.criterion.partition, self.sigma2
-        m = sum(d.shape[2] for d in directions)
-        system = self.criterion.system
-        shapes = zip(system.n_levels, system.n_columns, strict=True)
-        blocks = [np.zeros((J, Q, m)) for J, Q in shapes]
-        slopes = np.empty(m)  # y'P V_j P y
-        first = 0
-        places = partition.columns_of_terms()
-        for (block, columns), d, z in zip(places, directions, self._scores, strict=True):
-            last = first + d.shape[2]
-            blocks[block][:, columns, first:last] = d
-            slopes[first:last] = np.tensordot(z, d, axes=([0, 1], [0, 1]))
-            first = last
-        information = self.factor.quadratic(blocks) / sigma2
-        information -= np.outer(slopes, slopes) / (self.criterion.degrees * sigma2**2)
+        pairs = zip(slopes, self._scores, strict=True)
+        changes = np.concatenate([np.tensordot(d, z.T @ z) for d, z in pairs])
+        blocks, where = partition.block_slopes(slopes)
+        information = self.factor.information(self._block_scores, blocks)[np.ix_(where, where)]
+        information /= sigma2
+        # y'P V_j P y of all pairs
+        information -= np.outer(changes, changes) / (self.criterion.degrees * sigma2**2)
         return 0.5 * (information + information.T)
 
 

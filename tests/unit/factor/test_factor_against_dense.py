@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mixeff.crossproducts.blocks import GroupBlock
-from support.brute_system import Brute, designs, lambdas
+from support.brute_system import Brute, designs, lambdas, random_slopes, slope_columns
 
 DESIGNS = designs()
 CASES = [(d, k) for d in DESIGNS for k in lambdas(DESIGNS[d])]
@@ -50,15 +50,15 @@ def test_trace_blocks(design, kind, reml):
 
 
 @pytest.mark.parametrize(("design", "kind"), CASES)
-def test_quadratic_and_solve(design, kind):
+def test_information_and_solve(design, kind):
     brute = DESIGNS[design]
     Lambda = lambdas(brute)[kind]
     factor = brute.build().factorize(Lambda)
     expected = brute.results(Lambda)
     rng = np.random.default_rng(3)
-    directions = [rng.normal(size=(b.n_levels, b.n_columns, 4)) for b in brute.blocks]
-    C = np.vstack([d.reshape(-1, 4) for d in directions])
-    close(factor.quadratic(directions), C.T @ expected["ZPZ"] @ C)
+    z, D = random_slopes(brute.blocks, 4)
+    C = slope_columns(z, D)
+    close(factor.information(z, D), C.T @ expected["ZPZ"] @ C)
     M = expected["penalized"]
     right = rng.normal(size=(M.shape[0], 3))
     close(factor.solve(right), np.linalg.solve(M, right))

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from mixeff.crossproducts.blocks import GroupBlock
-from mixeff.factor import cholesky, kernels, stages, tail_products
+from mixeff.factor import dense_tail, kernels, stages, tail_products
 from mixeff.factor.threads import one_blas_thread
-from support.brute_system import Brute, designs, lambdas
+from support.brute_system import Brute, designs, lambdas, random_slopes
 
 
 def crossed(n=4000, levels=(900, 330), columns=(2, 2), seed=5):
@@ -28,11 +28,9 @@ def crossed(n=4000, levels=(900, 330), columns=(2, 2), seed=5):
 LAMBDA = [np.array([[0.7, 0.0], [0.2, 0.4]]), np.array([[1.1, 0.0], [-0.3, 0.2]])]
 
 
-def numbers(system):
+def numbers(system, blocks):
     factor = system.factorize(LAMBDA)
-    rng = np.random.default_rng(0)
-    shapes = zip(system.n_levels, system.n_columns, strict=True)
-    directions = [rng.normal(size=(J, q, 2)) for J, q in shapes]
+    z, slopes = random_slopes(blocks, 2)
     return [
         np.array([factor.logdet_random, factor.logdet_fixed, factor.pwrss]),
         factor.beta(),
@@ -41,15 +39,15 @@ def numbers(system):
         *factor.trace_blocks(True),
         *factor.trace_blocks(False),
         *factor.conditional_variances(),
-        factor.quadratic(directions),
+        factor.information(z, slopes),
     ]
 
 
 @pytest.mark.parametrize("threads", [2, 3, 7])
 def test_threads_change_no_bit(threads):
     brute = crossed()
-    alone = numbers(brute.build(threads=1))
-    for a, b in zip(alone, numbers(brute.build(threads=threads)), strict=True):
+    alone = numbers(brute.build(threads=1), brute.blocks)
+    for a, b in zip(alone, numbers(brute.build(threads=threads), brute.blocks), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -67,9 +65,12 @@ def test_tiles_equal_lapack(size):
     whole = A + np.diag([1.0] * size + [0.0])  # the penalty; its condition is below 10
     np.testing.assert_allclose(np.tril(L), np.linalg.cholesky(whole), rtol=0, atol=1e-12)
     np.testing.assert_array_equal(np.triu(S), np.triu(A))
-    np.testing.assert_allclose(
-        Q[:size, :size], np.linalg.inv(whole[:size, :size]), rtol=0, atol=1e-12
-    )
+    inverse = np.tril(np.linalg.inv(whole[:size, :size]))
+    np.testing.assert_allclose(np.tril(Q[:size, :size]), inverse, rtol=0, atol=1e-12)
+    with one_blas_thread():
+        kernels.invert_tail(L, size, L, 2)
+    np.testing.assert_array_equal(np.tril(L[:size, :size]), np.tril(Q[:size, :size]))
+    np.testing.assert_array_equal(np.triu(S), np.triu(A))
     np.testing.assert_allclose(out[0], np.linalg.slogdet(whole[:size, :size])[1], rtol=1e-12)
 
 
@@ -101,7 +102,7 @@ def test_products_kept_sparse_are_the_products_kept_full(monkeypatch):
 
 
 def test_large_factors_share_one_set_of_arrays(monkeypatch):
-    monkeypatch.setattr(cholesky, "SHARED_TAIL", 0)
+    monkeypatch.setattr(dense_tail, "SHARED_TAIL", 0)
     brute = designs()["chain and crossed"]
     system = brute.build()
     a, b = lambdas(brute)["regular"], lambdas(brute)["rank deficient"]

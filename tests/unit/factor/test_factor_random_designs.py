@@ -7,7 +7,7 @@ import pytest
 
 from mixeff.crossproducts.blocks import GroupBlock
 from mixeff.factor import stages
-from support.brute_system import Brute
+from support.brute_system import Brute, random_slopes, slope_columns
 
 # As in test_factor_against_dense; entries here reach 1e3, condition 1e4.
 TOLERANCE = 1e-8
@@ -66,8 +66,8 @@ def test_everything(seed, monkeypatch):
     for name in ("modes", "scores", "conditional_variances"):
         for found, want in zip(getattr(factor, name)(), expected[name], strict=True):
             close(found, want)
-    directions = [rng.normal(size=(b.n_levels, b.n_columns, 3)) for b in brute.blocks]
-    C = np.vstack([d.reshape(-1, 3) for d in directions])
-    close(factor.quadratic(directions), C.T @ expected["ZPZ"] @ C)
+    z, D = random_slopes(brute.blocks, 3)
+    C = slope_columns(z, D)
+    close(factor.information(z, D), C.T @ expected["ZPZ"] @ C)
     right = rng.normal(size=(expected["penalized"].shape[0], 2))
     close(expected["penalized"] @ factor.solve(right), right)

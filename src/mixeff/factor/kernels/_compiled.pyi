@@ -194,22 +194,13 @@ def stage_off_inverse(
     QB: Floats,
     /,
 ) -> None: ...
-def multiply(
-    G: Floats,
-    pointer: Longs,
-    columns: Codes,
-    B: Floats,
-    start: int,
-    c: Floats,
-    out: Floats,
-    /,
-) -> None: ...
 def forward(
     T: Floats,
+    R: Floats,
     Lambda: Floats,
     pointer: Longs,
     columns: Codes,
-    C: Floats,
+    B: Floats,
     start: int,
     t: Floats,
     gathered: Floats,
@@ -217,13 +208,41 @@ def forward(
 ) -> None: ...
 def backward(
     T: Floats,
+    R: Floats,
     Lambda: Floats,
     pointer: Longs,
     columns: Codes,
-    C: Floats,
+    B: Floats,
     start: int,
     t: Floats,
     b: Floats,
+    /,
+) -> None: ...
+def stage_information(
+    G: Floats,
+    Lambda: Floats,
+    T: Floats,
+    R: Floats,
+    divide: bool,
+    pointer: Longs,
+    columns: Codes,
+    B: Floats,
+    start: int,
+    z: Floats,
+    slopes: Floats,
+    earlier: int,
+    origin: int,
+    sums: Floats,
+    information: Floats,
+    /,
+) -> None: ...
+def symmetric_times(
+    S: Floats,
+    first: int,
+    last: int,
+    c: Floats,
+    at: int,
+    out: Floats,
     /,
 ) -> None: ...
 def residual_scores(

@@ -24,6 +24,7 @@ Blas load_all() {
     load(b, "dtrsm", found.dtrsm);
     load(b, "dtrmm", found.dtrmm);
     load(b, "dsyrk", found.dsyrk);
+    load(b, "dsymm", found.dsymm);
     load(b, "dgemm", found.dgemm);
     load(l, "dlauum", found.dlauum);
     load(l, "dtrtri", found.dtrtri);

@@ -14,6 +14,8 @@ struct Blas {
                   double *, int *);
     void (*dsyrk)(char *, char *, int *, int *, double *, double *, int *, double *, double *,
                   int *);
+    void (*dsymm)(char *, char *, int *, int *, double *, double *, int *, double *, int *,
+                  double *, double *, int *);
     void (*dgemm)(char *, char *, int *, int *, int *, double *, double *, int *, double *, int *,
                   double *, double *, int *);
 };

@@ -60,56 +60,48 @@ int64_t tiled_cholesky(double *A, int64_t n, int64_t ld, int threads) {
     return 0;
 }
 
-void tiled_inverse(const double *L, int64_t n, int64_t ld, double *Q, int64_t ldq, int threads) {
-    const int64_t tile = tile_of(n);
-    const int64_t blocks = tiles(n);
+void tiled_inverse(double *A, int64_t n, int64_t ld, int threads) {
     threads = team(threads, double(n) * n * n / 3);
-    double *lower = const_cast<double *>(L);
-    // X = L^-1, one column of tiles at a time: the first ones are the longest.
-    share(blocks, threads, 1, [&](int64_t j) {
-        const int64_t first = j * tile, width = std::min(tile, n - first);
-        double one = 1.0;
-        int LD = int(ld), LDQ = int(ldq), w = int(width);
-        for (int64_t i = j; i < blocks; ++i) {
-            const int64_t row = i * tile, height = std::min(tile, n - row);
-            double *own = Q + row * ldq + first;
-            if (i == j) {
-                for (int64_t a = 0; a < width; ++a) {
-                    std::copy(L + (row + a) * ld + row, L + (row + a) * ld + row + a + 1,
-                              own + a * ldq);
-                    std::fill(own + a * ldq + a + 1, own + a * ldq + width, 0.0);
-                }
-                int info = 0;
-                blas().dtrtri(&U, &N_, &w, own, &LDQ, &info);
-                continue;
-            }
-            multiply(L + row * ld + first, ld, false, Q + first * ldq + first, ldq, false, own, ldq,
-                     height, width, row - first, -1.0, 0.0);
-            int h = int(height);
-            // own' <- own' L_ii^-T, the transpose of L_ii^-1 own.
-            blas().dtrsm(&R_, &U, &N_, &N_, &w, &h, &one, lower + row * ld + row, &LD, own, &LDQ);
-        }
-    });
-    // Q = X' X row by row of tiles: row i needs X from there on, its own diagonal tile last.
-    for (int64_t i = 0; i < blocks; ++i) {
+    // Strips are what threads share out; few enough columns for four of them in a step.
+    const int64_t strip = 64, step = n < 2000 ? 2 * strip : 4 * strip, tile = tile_of(n);
+    double one = 1.0, minus = -1.0;
+    int LD = int(ld);
+    // X = L^-1 from the last columns to the first: X_bj = -X_bb L_bj X_jj for the rows b below.
+    for (int64_t first = (n - 1) / step * step; first >= 0; first -= step) {
+        const int64_t width = std::min(step, n - first), below = n - first - width;
+        double *diagonal = A + first * ld + first, *under = diagonal + width * ld;
+        int info = 0, w = int(width), rows = int(below);
+        blas().dtrtri(&U, &N_, &w, diagonal, &LD, &info);
+        if (!below) continue;
+        share((width + strip - 1) / strip, threads, 1, [&](int64_t s) {
+            int some = int(std::min(strip, width - s * strip)), r = rows, LDA = int(ld);
+            blas().dtrmm(&R_, &U, &N_, &N_, &some, &r, &one, under + width, &LDA, under + s * strip,
+                         &LDA);
+        });
+        share((below + tile - 1) / tile, threads, 1, [&](int64_t t) {
+            int height = int(std::min(tile, below - t * tile)), k = int(width), LDA = int(ld);
+            blas().dtrmm(&L_, &U, &N_, &N_, &k, &height, &minus, diagonal, &LDA,
+                         under + t * tile * ld, &LDA);
+        });
+    }
+    // Row i of tiles of X'X needs X from there on, its own diagonal tile last.
+    for (int64_t i = 0; i < tiles(n); ++i) {
         const int64_t row = i * tile, height = std::min(tile, n - row), below = n - row - height;
-        double *diagonal = Q + row * ldq + row;
-        const double *after = Q + (row + height) * ldq;
+        double *diagonal = A + row * ld + row;
+        const double *after = A + (row + height) * ld;
         share(i, threads, 1, [&](int64_t j) {
-            double *own = Q + row * ldq + j * tile;
-            double one = 1.0;
-            int h = int(height), w = int(tile), LDQ = int(ldq);
+            double *own = A + row * ld + j * tile;
+            int h = int(height), w = int(tile), LDA = int(ld);
             // own <- X_ii' own: in columns, own' <- own' X_ii.
-            blas().dtrmm(&R_, &U, &T_, &N_, &w, &h, &one, diagonal, &LDQ, own, &LDQ);
-            multiply(after + row, ldq, true, after + j * tile, ldq, false, own, ldq, height, tile,
+            blas().dtrmm(&R_, &U, &T_, &N_, &w, &h, &one, diagonal, &LDA, own, &LDA);
+            multiply(after + row, ld, true, after + j * tile, ld, false, own, ld, height, tile,
                      below, 1.0, 1.0);
         });
-        int h = int(height), k = int(below), LDQ = int(ldq), info = 0;
-        double one = 1.0;
-        blas().dlauum(&U, &h, diagonal, &LDQ, &info);
+        int h = int(height), k = int(below), info = 0;
+        blas().dlauum(&U, &h, diagonal, &LD, &info);
         if (below)
-            blas().dsyrk(&U, &N_, &h, &k, &one, const_cast<double *>(after) + row, &LDQ, &one,
-                         diagonal, &LDQ);
+            blas().dsyrk(&U, &N_, &h, &k, &one, const_cast<double *>(after) + row, &LD, &one,
+                         diagonal, &LD);
     }
 }
 
@@ -133,18 +125,15 @@ void tiled_symmetric(const double *Q, int64_t n, int64_t ldq, const double *P, i
     const int64_t tile = tile_of(n);
     threads = team(threads, double(k) * n * n);
     share(tiles(n), threads, 1, [&](int64_t t) {
-        const int64_t first = t * tile, width = std::min(tile, n - first);
-        multiply(P, ld, false, Q + first, ldq, false, out + first, ld, k, width, n, 1.0, 0.0);
-    });
-}
-
-void mirror(double *M, int64_t n, int64_t ld, int threads) {
-    const int64_t step = 32;
-    share((n + step - 1) / step, n < 1000 ? 1 : threads, 1, [&](int64_t b) {
-        const int64_t ib = b * step, end = std::min(ib + step, n);
-        for (int64_t jb = 0; jb <= ib; jb += step)
-            for (int64_t i = ib; i < end; ++i)
-                for (int64_t j = jb; j < std::min(jb + step, i); ++j) M[j * ld + i] = M[i * ld + j];
+        const int64_t first = t * tile, width = std::min(tile, n - first), next = first + width;
+        const double *row = Q + first * ldq;
+        double one = 1.0, zero = 0.0, *own = out + first;
+        int w = int(width), k_ = int(k), LDQ = int(ldq), LD = int(ld);
+        blas().dsymm(&L_, &U, &w, &k_, &one, const_cast<double *>(row) + first, &LDQ,
+                     const_cast<double *>(P) + first, &LD, &zero, own, &LD);
+        multiply(P, ld, false, row, ldq, true, own, ld, k, width, first, 1.0, 1.0);
+        multiply(P + next, ld, false, Q + next * ldq + first, ldq, false, own, ld, k, width,
+                 n - next, 1.0, 1.0);
     });
 }
 

@@ -9,18 +9,17 @@ namespace mixeff {
 // In place Cholesky factor L of a row-major lower triangle; 0, or the number of the bad pivot.
 int64_t tiled_cholesky(double *A, int64_t n, int64_t ld, int threads);
 
-// Lower triangle of Q = (L L')^-1; L and Q may not overlap.
-void tiled_inverse(const double *L, int64_t n, int64_t ld, double *Q, int64_t ldq, int threads);
+// Lower triangle of (L L')^-1 in the place of L.
+void tiled_inverse(double *L, int64_t n, int64_t ld, int threads);
 
 // Upper triangle of S -= P' P for k rows of P.
 void tiled_subtract(const double *P, int64_t k, int64_t n, int64_t ld, double *S, int threads);
 
-// out (k x n) = P Q for a full symmetric Q.
+// out (k x n) = P Q for a symmetric Q of which only the lower triangle is read.
 void tiled_symmetric(const double *Q, int64_t n, int64_t ldq, const double *P, int64_t k,
                      int64_t ld, double *out, int threads);
 
-// To the other triangle: lower to upper within M, or the upper one of S to the lower one of L.
-void mirror(double *M, int64_t n, int64_t ld, int threads);
+// The upper triangle of S to the lower one of L.
 void transpose_upper(const double *S, int64_t n, int64_t ld, double *L, int threads);
 
 }  // namespace mixeff

@@ -63,7 +63,7 @@ void inverse_tail(Longs pointer, int64_t skip, int64_t drop, Codes columns, int6
     const int32_t *col = columns.data();
     const double *base = Q.data() - tail * width - tail;
     double *result = panel.data() + room * width;
-    const bool by_column = meets.shape(0) > 0;
+    const bool by_column = half && meets.shape(0) > 0;
     std::vector<int64_t> packed;
     auto flush = [&] {
         if (packed.empty()) return;
@@ -86,16 +86,11 @@ void inverse_tail(Longs pointer, int64_t skip, int64_t drop, Codes columns, int6
                 const double *row = Q.data() + r * width - tail;
                 for (int64_t e = meets.data()[r]; e < meets.data()[r + 1]; ++e) {
                     const int64_t l = meets_level.data()[e], first = ptr[l] + skip;
-                    const int64_t own = meets_row.data()[e], from = half ? own : first;
+                    const int64_t own = meets_row.data()[e];
                     double *out = QB.data() + own * q;
-                    std::fill(out, out + q, 0.0);
-                    if (half) {
-                        const double diagonal = row[col[own]];
-                        for (int64_t k = 0; k < q; ++k) out[k] = diagonal * B.data()[own * q + k];
-                    }
-                    const int64_t start = from + half;
-                    gather_row<F>(B.data() + start * q, col + start, ptr[l + 1] - drop - start, row,
-                                  half ? 2.0 : 1.0, out, q);
+                    const double diagonal = row[col[own]];
+                    for (int64_t k = 0; k < q; ++k) out[k] = diagonal * B.data()[own * q + k];
+                    gather_row<F>(B.data() + first * q, col + first, own - first, row, 2.0, out, q);
                 }
             });
         for (int64_t l = 0; l < n_levels; ++l) {
@@ -180,27 +175,11 @@ Array stage_traces(Cube G, Mat Lambda, Cube T, Cube R, Cube K, bool divide) {
         std::vector<double> space(size_t(6 * q * q), 0.0);
         double *inverse = space.data(), *X = inverse + q * q, *F = X + q * q, *W = F + q * q;
         double *V = W + q * q, *total = V + q * q;
-        if (divide) {
-            for (int64_t i = 0; i < q; ++i) inverse[i * q + i] = 1.0;
-            for (int64_t j = 0; j < q; ++j) solve_lower<S>(Lambda.data(), inverse + j, q, q);
-        }
+        if (divide) invert_lower<S>(Lambda.data(), inverse, q);
         for (int64_t l = 0; l < n_levels; ++l) {
             const double *g = G.data() + l * q * q, *r = R.data() + l * q * q;
             const double *t = T.data() + l * q * q, *k = K.data() + l * q * q;
-            if (divide) {
-                // F' = R T^-1 Lambda^-1
-                std::copy(inverse, inverse + q * q, X);
-                for (int64_t j = 0; j < q; ++j) solve_lower<S>(t, X + j, q, q);
-                product<S>(r, X, W, q);
-                for (int64_t i = 0; i < q; ++i)
-                    for (int64_t j = 0; j < q; ++j) F[i * q + j] = W[j * q + i];
-            } else {
-                // F = I - G R R'
-                product<S>(g, r, X, q);
-                product_transposed<S>(X, r, F, q);
-                for (int64_t i = 0; i < q; ++i)
-                    for (int64_t j = 0; j < q; ++j) F[i * q + j] = (i == j) - F[i * q + j];
-            }
+            level_F<S>(g, t, r, divide ? inverse : nullptr, F, X, W, q);
             product<S>(F, g, W, q);
             product<S>(F, k, V, q);
             product_transposed<S>(V, F, X, q);

@@ -53,11 +53,14 @@ Array stage_traces(Cube G, Mat Lambda, Cube T, Cube R, Cube K, bool divide);
 void stage_inverse(Cube R, Cube K, CubeOut diagonal);
 void stage_off_inverse(Longs pointer, Cube R, MatOut QB);
 
-void multiply(Cube G, Longs pointer, Codes columns, Mat B, int64_t start, Mat c, MatOut out);
-void forward(Cube T, Mat Lambda, Longs pointer, Codes columns, Mat C, int64_t start, MatOut t,
-             MatOut gathered);
-void backward(Cube T, Mat Lambda, Longs pointer, Codes columns, Mat C, int64_t start, MatOut t,
-              MatOut b);
+void forward(Cube T, Cube R, Mat Lambda, Longs pointer, Codes columns, Mat B, int64_t start,
+             MatOut t, MatOut gathered);
+void backward(Cube T, Cube R, Mat Lambda, Longs pointer, Codes columns, Mat B, int64_t start,
+              MatOut t, MatOut b);
+void stage_information(Cube G, Mat Lambda, Cube T, Cube R, bool divide, Longs pointer,
+                       Codes columns, Mat B, int64_t start, Mat z, Cube slopes, int64_t earlier, int64_t origin, MatOut sums,
+                       MatOut information);
+void symmetric_times(Mat S, int64_t first, int64_t last, Mat c, int64_t at, MatOut out);
 void residual_scores(Cube G, Longs pointer, Codes columns, Mat B, int64_t start, Mat b, MatOut z);
 
 // Whole fits of small models: what they return stands in factor/small.py.

@@ -45,9 +45,10 @@ NB_MODULE(_compiled, m) {
     def(m, "stage_traces", &stage_traces);
     def(m, "stage_inverse", &stage_inverse, free_gil());
     def(m, "stage_off_inverse", &stage_off_inverse, free_gil());
-    def(m, "multiply", &multiply, free_gil());
     def(m, "forward", &forward, free_gil());
     def(m, "backward", &backward, free_gil());
+    def(m, "stage_information", &stage_information, free_gil());
+    def(m, "symmetric_times", &symmetric_times, free_gil());
     def(m, "residual_scores", &residual_scores, free_gil());
     def(m, "small_fit", &small_fit);
     def(m, "small_fits", &small_fits);

@@ -88,4 +88,33 @@ inline void solve_upper(const double *T, double *x, int64_t size, int64_t stride
     }
 }
 
+// F = (I + G Lambda Lambda')^-1 of one level from T T' = Lambda'G Lambda + I and R = Lambda T^-T:
+// Lambda^-T (T T')^-1 Lambda' where Lambda's inverse is given, else I - G R R'. X, W: room.
+template <int Q>
+inline void level_F(const double *G, const double *T, const double *R, const double *inverse,
+                    double *F, double *X, double *W, int64_t size) {
+    const int64_t q = Q ? Q : size;
+    if (inverse) {
+        // F' = R T^-1 Lambda^-1
+        for (int64_t i = 0; i < q * q; ++i) X[i] = inverse[i];
+        for (int64_t j = 0; j < q; ++j) solve_lower<Q>(T, X + j, q, q);
+        product<Q>(R, X, W, q);
+        for (int64_t i = 0; i < q; ++i)
+            for (int64_t j = 0; j < q; ++j) F[i * q + j] = W[j * q + i];
+    } else {
+        product<Q>(G, R, X, q);
+        product_transposed<Q>(X, R, F, q);
+        for (int64_t i = 0; i < q; ++i)
+            for (int64_t j = 0; j < q; ++j) F[i * q + j] = (i == j) - F[i * q + j];
+    }
+}
+
+// Lambda^-1 in `inverse`, which must be zero before.
+template <int Q>
+inline void invert_lower(const double *Lambda, double *inverse, int64_t size) {
+    const int64_t q = Q ? Q : size;
+    for (int64_t i = 0; i < q; ++i) inverse[i * q + i] = 1.0;
+    for (int64_t j = 0; j < q; ++j) solve_lower<Q>(Lambda, inverse + j, q, q);
+}
+
 }  // namespace mixeff

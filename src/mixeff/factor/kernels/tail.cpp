@@ -91,21 +91,54 @@ void scale_lower(double *M, int64_t width, int64_t random, const std::vector<Blo
         row_times_Lambda(M + row * width, blocks, random);
 }
 
-// row <- row Lt' on columns before `end`.
-void row_times_Lambda_transposed(double *row, const std::vector<Block> &blocks, int64_t end) {
+// row <- row Lt' on columns from `begin` to before `end` (neither cuts a level).
+void row_times_Lambda_transposed(double *row, const std::vector<Block> &blocks, int64_t begin,
+                                 int64_t end) {
     for (const Block &k : blocks) {
-        const int64_t last = std::min(k.last, end);
+        const int64_t first = std::max(k.first, begin), last = std::min(k.last, end);
         if (k.q == 1) {
-            for (int64_t c = k.first; c < last; ++c) row[c] *= k.Lambda[0];
+            for (int64_t c = first; c < last; ++c) row[c] *= k.Lambda[0];
             continue;
         }
-        for (int64_t at = k.first; at < last; at += k.q)
+        for (int64_t at = first; at < last; at += k.q)
             for (int64_t c = k.q - 1; c >= 0; --c) {
                 double s = 0.0;
                 for (int64_t d = 0; d <= c; ++d) s += row[at + d] * k.Lambda[c * k.q + d];
                 row[at + c] = s;
             }
     }
+}
+
+// Lambda D Lambda' for the diagonal block of one level, lower triangle only; as in scale_diagonal,
+// but entry (a, b) needs those with c <= a and d <= b, so both descend.
+void unscale_diagonal(double *D, int64_t width, const Block &k) {
+    const int64_t q = k.q;
+    const double *Lambda = k.Lambda;
+    for (int64_t a = q - 1; a >= 0; --a)
+        for (int64_t b = a; b >= 0; --b) {
+            double s = 0.0;
+            for (int64_t c = 0; c <= a; ++c) {
+                double half = 0.0;
+                for (int64_t d = 0; d <= b; ++d)
+                    half += D[std::max(c, d) * width + std::min(c, d)] * Lambda[b * q + d];
+                s += Lambda[a * q + c] * half;
+            }
+            D[a * width + b] = s;
+        }
+}
+
+// Columns of a lower triangle taken at a time: whole levels, some 32 columns.
+int64_t strip_of(int64_t q) { return q * std::max<int64_t>(1, 32 / q); }
+
+// Columns from .. end of the symmetric Q as rows of `out` (size numbers each), from `from` on.
+void lower_columns(const double *Q, int64_t width, int64_t from, int64_t end, int64_t size,
+                   double *out) {
+    for (int64_t c = from; c < size; ++c)
+        for (int64_t b = from; b < std::min(end, c + 1); ++b)
+            out[(b - from) * size + c] = Q[c * width + b];
+    for (int64_t b = from; b < end; ++b)
+        for (int64_t c = from; c < b; ++c)
+            out[(b - from) * size + c] = Q[b * width + c];
 }
 
 // Dot product in eight running sums (the compiler may not reorder one).
@@ -184,8 +217,11 @@ void solve_tail(Mat L, MatOut right, bool transpose) {
 
 void invert_tail(Mat L, int64_t size, MatOut Q, int threads) {
     const int64_t width = int64_t(Q.shape(0));
-    tiled_inverse(L.data(), size, width, Q.data(), width, threads);
-    mirror(Q.data(), size, width, threads);
+    if (Q.data() != L.data())
+        for (int64_t row = 0; row < size; ++row)
+            std::copy(L.data() + row * width, L.data() + row * width + row + 1,
+                      Q.data() + row * width);
+    tiled_inverse(Q.data(), size, width, threads);
 }
 
 nb::list tail_traces(Mat S, Mat Q, int64_t size, Longs starts, Mats Lambdas, MatOut panel) {
@@ -193,43 +229,42 @@ nb::list tail_traces(Mat S, Mat Q, int64_t size, Longs starts, Mats Lambdas, Mat
     const auto blocks = blocks_of(starts, Lambdas);
     std::vector<double *> H(blocks.size());
     nb::list found;
-    int64_t most = 1;
-    for (size_t i = 0; i < blocks.size(); ++i) {
-        const int64_t q = blocks[i].q;
-        found.append(owned<double>({size_t(q), size_t(q)}, H[i]));
-        most = std::max(most, q);
-    }
+    for (size_t i = 0; i < blocks.size(); ++i)
+        found.append(owned<double>({size_t(blocks[i].q), size_t(blocks[i].q)}, H[i]));
     nb::gil_scoped_release free;
-    // Q Lt' for the rows of one level, and Lt Q: S is symmetric and read once, above its diagonal.
-    double *right = panel.data(), *left = right + most * width;
+    // S is read above its diagonal, Q below it: columns of Q are laid out as rows, some at a time.
     for (size_t i = 0; i < blocks.size(); ++i) {
         const Block &k = blocks[i];
-        for (int64_t at = k.first; at < k.last; at += k.q) {
-            const int64_t next = at + k.q;
-            for (int64_t b = 0; b < k.q; ++b) {
-                const double *row = Q.data() + (at + b) * width;
-                std::copy(row, row + size, right + b * size);
-            }
-            for (int64_t a = k.q - 1; a >= 0; --a)
-                for (int64_t c = at; c < size; ++c) {
-                    double s = 0.0;
-                    for (int64_t d = 0; d <= a; ++d)
-                        s += k.Lambda[a * k.q + d] * right[d * size + c];
-                    left[a * size + c] = s;
+        const int64_t step = strip_of(k.q);
+        double *left = panel.data() + step * size;
+        for (int64_t from = k.first; from < k.last; from += step) {
+            const int64_t end = std::min(from + step, k.last);
+            lower_columns(Q.data(), width, from, end, size, panel.data());
+            for (int64_t at = from; at < end; at += k.q) {
+                const int64_t next = at + k.q;
+                // Q Lt' for the rows of one level, and Lt Q.
+                double *right = panel.data() + (at - from) * size;
+                for (int64_t a = k.q - 1; a >= 0; --a)
+                    for (int64_t c = at; c < size; ++c) {
+                        double s = 0.0;
+                        for (int64_t d = 0; d <= a; ++d)
+                            s += k.Lambda[a * k.q + d] * right[d * size + c];
+                        left[a * size + c] = s;
+                    }
+                for (int64_t b = 0; b < k.q; ++b)
+                    row_times_Lambda_transposed(right + b * size, blocks, at, size);
+                for (int64_t a = 0; a < k.q; ++a) {
+                    const double *s = S.data() + (at + a) * width;
+                    for (int64_t b = 0; b < k.q; ++b) {
+                        const double *y = right + b * size;
+                        double sum = long_dot(s + next, y + next, size - next);
+                        for (int64_t c = 0; c < k.q; ++c)
+                            sum += S.data()[(at + std::min(a, c)) * width + at + std::max(a, c)] *
+                                   y[at + c];
+                        H[i][a * k.q + b] += sum;
+                    }
+                    add_below(s, left + a * size, next, blocks, H);
                 }
-            for (int64_t b = 0; b < k.q; ++b)
-                row_times_Lambda_transposed(right + b * size, blocks, size);
-            for (int64_t a = 0; a < k.q; ++a) {
-                const double *s = S.data() + (at + a) * width;
-                for (int64_t b = 0; b < k.q; ++b) {
-                    const double *y = right + b * size;
-                    double sum = long_dot(s + next, y + next, size - next);
-                    for (int64_t c = 0; c < k.q; ++c)
-                        sum += S.data()[(at + std::min(a, c)) * width + at + std::max(a, c)] *
-                               y[at + c];
-                    H[i][a * k.q + b] += sum;
-                }
-                add_below(s, left + a * size, next, blocks, H);
             }
         }
     }
@@ -237,22 +272,28 @@ nb::list tail_traces(Mat S, Mat Q, int64_t size, Longs starts, Mats Lambdas, Mat
 }
 
 void scale_inverse(MatOut Q, int64_t size, Longs starts, Mats Lambdas) {
-    const int64_t width = int64_t(Q.shape(0));
+    const int64_t width = int64_t(Q.shape(0)), random = starts.data()[starts.shape(0) - 1];
     const auto blocks = blocks_of(starts, Lambdas);
-    for (int64_t row = 0; row < size; ++row)
-        row_times_Lambda_transposed(Q.data() + row * width, blocks, size);
     for (const Block &k : blocks)
-        for (int64_t at = k.first; at < k.last; at += k.q)
+        for (int64_t at = k.first; at < k.last; at += k.q) {
+            double *own = Q.data() + at * width;
+            for (int64_t a = 0; a < k.q; ++a)
+                row_times_Lambda_transposed(own + a * width, blocks, 0, at);
+            // Lambda from the left mixes the rows of the level, its last row first changed.
             for (int64_t a = k.q - 1; a >= 0; --a) {
-                double *target = Q.data() + (at + a) * width;
-                const double own = k.Lambda[a * k.q + a];
-                for (int64_t c = 0; c < size; ++c) target[c] *= own;
+                double *target = own + a * width;
+                const double f = k.Lambda[a * k.q + a];
+                for (int64_t c = 0; c < at; ++c) target[c] *= f;
                 for (int64_t b = 0; b < a; ++b) {
-                    const double f = k.Lambda[a * k.q + b];
-                    const double *source = Q.data() + (at + b) * width;
-                    for (int64_t c = 0; c < size; ++c) target[c] += f * source[c];
+                    const double g = k.Lambda[a * k.q + b];
+                    const double *source = own + b * width;
+                    for (int64_t c = 0; c < at; ++c) target[c] += g * source[c];
                 }
             }
+            unscale_diagonal(own + at, width, k);
+        }
+    for (int64_t row = random; row < size; ++row)
+        row_times_Lambda_transposed(Q.data() + row * width, blocks, 0, random);
 }
 
 }  // namespace mixeff

@@ -184,6 +184,12 @@ def symmetric(M: Floats) -> Floats:
     return np.asarray(np.triu(M) + np.triu(M, 1).T)
 
 
+def put_lower(M: Floats, values: Floats) -> None:
+    """Overwrite the lower triangle of M; above it another matrix may lie."""
+    rows, columns = np.tril_indices(M.shape[0])
+    M[rows, columns] = values[rows, columns]
+
+
 def factor_tail(
     S: Floats, L: Floats, starts: Longs, Lambdas: tuple[Floats, ...], out: Floats, threads: int
 ) -> int:
@@ -219,21 +225,23 @@ def solve_tail(L: Floats, right: Floats, transpose: bool) -> None:
 
 
 def invert_tail(L: Floats, size: int, Q: Floats, threads: int) -> None:
-    """Q[:size, :size] = inverse of the leading part of L L', both triangles."""
+    """Lower triangle of Q[:size, :size] = inverse of the leading part of L L'; Q may be L."""
     if size:
         inverse, _ = lapack.dpotri(L[:size, :size], lower=1)
-        Q[:size, :size] = symmetric(inverse.T)
+        put_lower(Q[:size, :size], inverse)
 
 
 def tail_traces(
     S: Floats, Q: Floats, size: int, starts: Longs, Lambdas: tuple[Floats, ...], panel: Floats
 ) -> list[Floats]:
-    """(H Lambda)_i, the sum over levels of the diagonal blocks of S Lt Q; Q = M^-1.
+    """(H Lambda)_i, the sum over levels of the diagonal blocks of S Lt Q; Q = M^-1, lower triangle.
 
-    ``panel`` is room for two rows of T numbers for each column of a level.
+    ``panel`` is room for 32 rows of T numbers and one for each column of a level, or two for
+    each where that is more.
     """
     transposed = tuple(L.T for L in Lambdas)
-    product = symmetric(S[:size, :size]) @ times_Lambda(Q[:size, :size], starts, transposed).T
+    Q = symmetric(Q[:size, :size].T)
+    product = symmetric(S[:size, :size]) @ times_Lambda(Q, starts, transposed).T
     found = []
     for cols, L in tail_blocks(starts, Lambdas):
         q = L.shape[0]
@@ -243,10 +251,10 @@ def tail_traces(
 
 
 def scale_inverse(Q: Floats, size: int, starts: Longs, Lambdas: tuple[Floats, ...]) -> None:
-    """Q <- Lt Q Lt' on the leading part."""
+    """Q <- Lt Q Lt' on the lower triangle of the leading part."""
     transposed = tuple(L.T for L in Lambdas)
-    half = times_Lambda(Q[:size, :size], starts, transposed)
-    Q[:size, :size] = times_Lambda(half.T, starts, transposed)
+    half = times_Lambda(symmetric(Q[:size, :size].T), starts, transposed)
+    put_lower(Q[:size, :size], times_Lambda(half.T, starts, transposed))
 
 
 # --- selected inverse of one stage -----------------------------------------------------------
@@ -259,17 +267,18 @@ def inverse_tail(
 ) -> None:  # fmt: skip
     """QB_l = Q B_l over the tail rows of every level, less the last ``drop``; the rest is 0.
 
-    ``half`` asks for no more than B_l'Q B_l: with an index by column, products above the diagonal
-    are counted twice and those below left out.
+    ``half`` asks for no more than B_l'Q B_l: with an index by column, products below the diagonal
+    are counted twice and those above left out. Of Q the lower triangle is read.
     """
     QB[...] = 0.0
+    Q = symmetric(Q.T)
     for level in range(pointer.size - 1):
         rows = slice(pointer[level] + skip, pointer[level + 1] - drop)
         at = columns[rows] - tail
         part = Q[np.ix_(at, at)]
         packed = 4 * (at.size + drop) > Q.shape[0] and B.shape[1] <= panel.shape[0] // 2
         if half and meets.size and not packed:
-            part = 2.0 * np.triu(part, 1) + np.diag(np.diag(part))
+            part = 2.0 * np.tril(part, -1) + np.diag(np.diag(part))
         QB[rows] = part @ B[rows]
 
 
@@ -334,43 +343,63 @@ def stage_off_inverse(pointer: Longs, R: Floats, QB: Floats) -> None:
 # --- vectors ---------------------------------------------------------------------------------
 
 
-def multiply(
-    G: Floats, pointer: Longs, columns: Codes, B: Floats, start: int, c: Floats, out: Floats
-) -> None:
-    """out += A c for the rows and columns of one stage against itself and every later column."""
-    q = G.shape[1]
-    for level in range(G.shape[0]):
-        own = slice(start + level * q, start + (level + 1) * q)
-        rows = slice(pointer[level], pointer[level + 1])
-        out[own] += G[level] @ c[own] + B[rows].T @ c[columns[rows]]
-        out[columns[rows]] += B[rows] @ c[own]
-
-
 def forward(
-    T: Floats, Lambda: Floats, pointer: Longs, columns: Codes, C: Floats, start: int, t: Floats,
-    gathered: Floats,
+    T: Floats, R: Floats, Lambda: Floats, pointer: Longs, columns: Codes, B: Floats, start: int,
+    t: Floats, gathered: Floats,
 ) -> None:  # fmt: skip
-    """t_l <- T_l^-1 (t_l - Lambda' gathered_l); gathered of later columns += C_l t_l."""
+    """t_l <- T_l^-1 (t_l - Lambda' gathered_l); gathered of later columns += B_l R_l t_l."""
     q = Lambda.shape[0]
     for level in range(T.shape[0]):
         own = slice(start + level * q, start + (level + 1) * q)
         rows = slice(pointer[level], pointer[level + 1])
         t[own] = solve_triangular(T[level], t[own] - Lambda.T @ gathered[own], lower=True)
-        gathered[columns[rows]] += C[rows] @ t[own]
+        gathered[columns[rows]] += B[rows] @ R[level] @ t[own]
 
 
 def backward(
-    T: Floats, Lambda: Floats, pointer: Longs, columns: Codes, C: Floats, start: int, t: Floats,
-    b: Floats,
+    T: Floats, R: Floats, Lambda: Floats, pointer: Longs, columns: Codes, B: Floats, start: int,
+    t: Floats, b: Floats,
 ) -> None:  # fmt: skip
-    """t_l <- u_l = T_l^-T (t_l - C_l' b_later), b_l = Lambda u_l; the row of y does not count."""
+    """t_l <- u_l = T_l^-T (t_l - R_l'B_l' b_later), b_l = Lambda u_l; that of y does not count."""
     q = Lambda.shape[0]
     for level in range(T.shape[0]):
         own = slice(start + level * q, start + (level + 1) * q)
         rows = slice(pointer[level], pointer[level + 1] - 1)
-        right = t[own] - C[rows].T @ b[columns[rows]]
+        right = t[own] - R[level].T @ (B[rows].T @ b[columns[rows]])
         t[own] = solve_triangular(T[level], right, lower=True, trans="T")
         b[own] = Lambda @ t[own]
+
+
+def stage_information(
+    G: Floats, Lambda: Floats, T: Floats, R: Floats, divide: bool, pointer: Longs, columns: Codes,
+    B: Floats, start: int, z: Floats, slopes: Floats, earlier: int, origin: int, sums: Floats,
+    information: Floats,
+) -> None:  # fmt: skip
+    """What the elimination of one stage leaves of extra columns Z c, c_l = slope_j z_l.
+
+    ``sums`` has a row per global column from ``origin`` on and a column per direction: for the
+    ``earlier`` ones, of stages already eliminated, what they left; own ones follow them. Of every
+    level goes v = [sums, G c] with x = [-Omega sums, F'c]: v'x to ``information`` (its upper
+    triangle), B_l x to the sums of later columns, y left out.
+    """
+    F, q = level_F(G, Lambda, T, R, divide), G.shape[1]
+    m = earlier + slopes.shape[0]
+    for level in range(G.shape[0]):
+        c = (slopes @ z[level]).T
+        v, x = np.zeros((q, m)), np.zeros((q, m))
+        v[:, earlier:], x[:, earlier:] = G[level] @ c, F[level].T @ c
+        if earlier:
+            at = start - origin + level * q
+            v[:, :earlier] = sums[at : at + q, :earlier]
+            x[:, :earlier] = -R[level] @ R[level].T @ v[:, :earlier]
+        information[:m, :m] += np.triu(v.T @ x)
+        rows = slice(pointer[level], pointer[level + 1] - 1)
+        sums[columns[rows] - origin, :m] += B[rows] @ x
+
+
+def symmetric_times(S: Floats, first: int, last: int, c: Floats, at: int, out: Floats) -> None:
+    """Columns from ``at`` on of ``out`` = S c for c on the columns first .. last of S."""
+    out[:, at : at + c.shape[1]] = symmetric(S)[: out.shape[0], first:last] @ c
 
 
 def residual_scores(

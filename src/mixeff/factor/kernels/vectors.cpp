@@ -1,4 +1,4 @@
-// Several vectors at once through one stage: products, forward and backward substitution.
+// Several vectors at once through one stage: forward and backward substitution, information.
 
 #include <algorithm>
 
@@ -10,73 +10,59 @@ namespace mixeff {
 
 namespace {
 
-// Whether BLAS on gathered rows beats plain loops: many vectors and a level with many entries.
-bool worth_gathering(int64_t rows, int64_t q, int64_t m) { return q > 3 && m > 15 && rows > 31; }
+// Rows taken together where BLAS beats plain loops: many vectors, wide levels with many entries.
+constexpr int64_t chunk = 64;
 
-// Row-major C (a x b) = A B + beta C, A (k x a) transposed where said.
-void product(const double *A, bool transposed, const double *B, double *C, int64_t a, int64_t b,
-             int64_t k, double beta) {
-    char no = 'N', trans = transposed ? 'T' : 'N';
-    int m = int(b), n = int(a), inner = int(k), ld = transposed ? n : inner;
-    double one = 1.0;
-    blas().dgemm(&no, &trans, &m, &n, &inner, &one, const_cast<double *>(B), &m,
-                 const_cast<double *>(A), &ld, &beta, C, &m);
+bool worth_packing(int64_t rows, int64_t q, int64_t m) { return q > 3 && m > 15 && rows > 31; }
+
+// out = A x for a q x q matrix and q rows of m numbers; the vectors are the inner loop.
+void times(const double *A, const double *x, double *out, int64_t q, int64_t m) {
+    std::fill(out, out + q * m, 0.0);
+    for (int64_t a = 0; a < q; ++a)
+        for (int64_t b = 0; b < q; ++b)
+            for (int64_t k = 0; k < m; ++k) out[a * m + k] += A[a * q + b] * x[b * m + k];
 }
 
-// The rows of c a level meets, one after the other.
-void gather(const double *c, const int32_t *columns, int64_t rows, int64_t m, double *out) {
-    for (int64_t r = 0; r < rows; ++r)
-        std::copy(c + int64_t(columns[r]) * m, c + (int64_t(columns[r]) + 1) * m, out + r * m);
+void times_transposed(const double *A, const double *x, double *out, int64_t q, int64_t m) {
+    std::fill(out, out + q * m, 0.0);
+    for (int64_t b = 0; b < q; ++b)
+        for (int64_t a = 0; a < q; ++a)
+            for (int64_t k = 0; k < m; ++k) out[a * m + k] += A[b * q + a] * x[b * m + k];
 }
 
-void add_rows(const double *in, const int32_t *columns, int64_t rows, int64_t m, double *c) {
+// Row columns[r] of `out` (width numbers each) += B_r x, for x of q rows of m numbers.
+void add_products(const double *B, const int32_t *columns, int64_t rows, const double *x, int64_t q,
+                  int64_t m, double *out, int64_t width, std::vector<double> &packed) {
+    if (worth_packing(rows, q, m)) {
+        packed.resize(size_t(chunk * m));
+        for (int64_t from = 0; from < rows; from += chunk) {
+            // Row-major B x is x' B' in columns.
+            char no = 'N';
+            int m_ = int(m), n = int(std::min(chunk, rows - from)), inner = int(q);
+            double one = 1.0, zero = 0.0;
+            blas().dgemm(&no, &no, &m_, &n, &inner, &one, const_cast<double *>(x), &m_,
+                         const_cast<double *>(B) + from * q, &inner, &zero, packed.data(), &m_);
+            for (int64_t r = 0; r < n; ++r) {
+                double *to = out + int64_t(columns[from + r]) * width;
+                for (int64_t k = 0; k < m; ++k) to[k] += packed[r * m + k];
+            }
+        }
+        return;
+    }
     for (int64_t r = 0; r < rows; ++r) {
-        double *to = c + int64_t(columns[r]) * m;
-        for (int64_t k = 0; k < m; ++k) to[k] += in[r * m + k];
+        double *to = out + int64_t(columns[r]) * width;
+        for (int64_t a = 0; a < q; ++a)
+            for (int64_t k = 0; k < m; ++k) to[k] += B[r * q + a] * x[a * m + k];
     }
 }
 
 }  // namespace
 
-void multiply(Cube G, Longs pointer, Codes columns, Mat B, int64_t start, Mat c, MatOut out) {
-    const int64_t n_levels = int64_t(G.shape(0)), q = int64_t(G.shape(1)), m = int64_t(c.shape(1));
-    const int64_t *ptr = pointer.data();
-    std::vector<double> packed;
-    for (int64_t l = 0; l < n_levels; ++l) {
-        const double *g = G.data() + l * q * q;
-        const double *own = c.data() + (start + l * q) * m;
-        double *own_out = out.data() + (start + l * q) * m;
-        for (int64_t a = 0; a < q; ++a)
-            for (int64_t b = 0; b < q; ++b)
-                for (int64_t k = 0; k < m; ++k) own_out[a * m + k] += g[a * q + b] * own[b * m + k];
-        const int64_t rows = ptr[l + 1] - ptr[l];
-        if (worth_gathering(rows, q, m)) {
-            const int32_t *at = columns.data() + ptr[l];
-            packed.resize(size_t(rows * m));
-            gather(c.data(), at, rows, m, packed.data());
-            product(B.data() + ptr[l] * q, true, packed.data(), own_out, q, m, rows, 1.0);
-            product(B.data() + ptr[l] * q, false, own, packed.data(), rows, m, q, 0.0);
-            add_rows(packed.data(), at, rows, m, out.data());
-            continue;
-        }
-        for (int64_t row = ptr[l]; row < ptr[l + 1]; ++row) {
-            const int64_t at = columns.data()[row];
-            const double *other = c.data() + at * m, *b = B.data() + row * q;
-            double *other_out = out.data() + at * m;
-            for (int64_t a = 0; a < q; ++a)
-                for (int64_t k = 0; k < m; ++k) {
-                    own_out[a * m + k] += b[a] * other[k];
-                    other_out[k] += b[a] * own[a * m + k];
-                }
-        }
-    }
-}
-
-void forward(Cube T, Mat Lambda, Longs pointer, Codes columns, Mat C, int64_t start, MatOut t,
-             MatOut gathered) {
+void forward(Cube T, Cube R, Mat Lambda, Longs pointer, Codes columns, Mat B, int64_t start,
+             MatOut t, MatOut gathered) {
     const int64_t n_levels = int64_t(T.shape(0)), q = int64_t(T.shape(1)), m = int64_t(t.shape(1));
     const int64_t *ptr = pointer.data();
-    std::vector<double> packed;
+    std::vector<double> scaled(size_t(q * m)), packed;
     for (int64_t l = 0; l < n_levels; ++l) {
         double *own = t.data() + (start + l * q) * m;
         const double *sum = gathered.data() + (start + l * q) * m;
@@ -91,35 +77,31 @@ void forward(Cube T, Mat Lambda, Longs pointer, Codes columns, Mat C, int64_t st
                 for (int64_t k = 0; k < m; ++k) own[a * m + k] -= factor[a * q + b] * own[b * m + k];
             for (int64_t k = 0; k < m; ++k) own[a * m + k] /= factor[a * q + a];
         }
-        const int64_t rows = ptr[l + 1] - ptr[l];
-        if (worth_gathering(rows, q, m)) {
-            packed.resize(size_t(rows * m));
-            product(C.data() + ptr[l] * q, false, own, packed.data(), rows, m, q, 0.0);
-            add_rows(packed.data(), columns.data() + ptr[l], rows, m, gathered.data());
-            continue;
-        }
-        for (int64_t row = ptr[l]; row < ptr[l + 1]; ++row) {
-            double *other = gathered.data() + int64_t(columns.data()[row]) * m;
-            const double *c = C.data() + row * q;
-            for (int64_t a = 0; a < q; ++a)
-                for (int64_t k = 0; k < m; ++k) other[k] += c[a] * own[a * m + k];
-        }
+        times(R.data() + l * q * q, own, scaled.data(), q, m);
+        add_products(B.data() + ptr[l] * q, columns.data() + ptr[l], ptr[l + 1] - ptr[l],
+                     scaled.data(), q, m, gathered.data(), m, packed);
     }
 }
 
-void backward(Cube T, Mat Lambda, Longs pointer, Codes columns, Mat C, int64_t start, MatOut t,
-              MatOut b) {
+void backward(Cube T, Cube R, Mat Lambda, Longs pointer, Codes columns, Mat B, int64_t start,
+              MatOut t, MatOut b) {
     const int64_t n_levels = int64_t(T.shape(0)), q = int64_t(T.shape(1)), m = int64_t(t.shape(1));
     const int64_t *ptr = pointer.data();
+    std::vector<double> sums(size_t(q * m));
     for (int64_t l = 0; l < n_levels; ++l) {
         double *own = t.data() + (start + l * q) * m;
         double *scaled = b.data() + (start + l * q) * m;
+        std::fill(sums.begin(), sums.end(), 0.0);
         for (int64_t row = ptr[l]; row < ptr[l + 1] - 1; ++row) {
             const double *other = b.data() + int64_t(columns.data()[row]) * m;
-            const double *c = C.data() + row * q;
             for (int64_t a = 0; a < q; ++a)
-                for (int64_t k = 0; k < m; ++k) own[a * m + k] -= c[a] * other[k];
+                for (int64_t k = 0; k < m; ++k)
+                    sums[a * m + k] += B.data()[row * q + a] * other[k];
         }
+        const double *r = R.data() + l * q * q;
+        for (int64_t a = 0; a < q; ++a)
+            for (int64_t c = 0; c < q; ++c)
+                for (int64_t k = 0; k < m; ++k) own[c * m + k] -= r[a * q + c] * sums[a * m + k];
         for (int64_t k = 0; k < m; ++k) solve_upper<0>(T.data() + l * q * q, own + k, q, m);
         for (int64_t a = 0; a < q; ++a)
             for (int64_t k = 0; k < m; ++k) {
@@ -128,6 +110,73 @@ void backward(Cube T, Mat Lambda, Longs pointer, Codes columns, Mat C, int64_t s
                 scaled[a * m + k] = s;
             }
     }
+}
+
+void stage_information(Cube G, Mat Lambda, Cube T, Cube R, bool divide, Longs pointer,
+                       Codes columns, Mat B, int64_t start, Mat z, Cube slopes, int64_t earlier, int64_t origin, MatOut sums,
+                       MatOut information) {
+    const int64_t n_levels = int64_t(G.shape(0)), q = int64_t(G.shape(1));
+    const int64_t own = int64_t(slopes.shape(0)), m = earlier + own;
+    const int64_t width = int64_t(sums.shape(1)), all = int64_t(information.shape(1));
+    const int64_t *ptr = pointer.data();
+    std::vector<double> space(size_t(4 * q * m + 5 * q * q)), packed;
+    // v = [sums of earlier stages, G c], x = [-Omega v, F'c] with c = slope z and Omega = R R'.
+    double *v = space.data(), *x = v + q * m, *c = x + q * m, *w = c + q * m, *omega = w + q * m;
+    double *inverse = omega + q * q, *F = inverse + q * q, *X = F + q * q, *W = X + q * q;
+    if (divide) invert_lower<0>(Lambda.data(), inverse, q);
+    for (int64_t l = 0; l < n_levels; ++l) {
+        const double *zl = z.data() + l * q, *g = G.data() + l * q * q, *r = R.data() + l * q * q;
+        level_F<0>(g, T.data() + l * q * q, r, divide ? inverse : nullptr, F, X, W, q);
+        for (int64_t a = 0; a < q; ++a)
+            for (int64_t j = 0; j < own; ++j) {
+                const double *slope = slopes.data() + (j * q + a) * q;
+                double s = 0.0;
+                for (int64_t b = 0; b < q; ++b) s += slope[b] * zl[b];
+                c[a * own + j] = s;
+            }
+        times(g, c, w, q, own);
+        for (int64_t a = 0; a < q; ++a) std::copy(w + a * own, w + (a + 1) * own, v + a * m + earlier);
+        times_transposed(F, c, w, q, own);
+        for (int64_t a = 0; a < q; ++a) std::copy(w + a * own, w + (a + 1) * own, x + a * m + earlier);
+        if (earlier) {
+            const double *sum = sums.data() + (start - origin + l * q) * width;
+            product_transposed<0>(r, r, omega, q);
+            for (int64_t a = 0; a < q; ++a) {
+                std::copy(sum + a * width, sum + a * width + earlier, v + a * m);
+                for (int64_t k = 0; k < earlier; ++k) {
+                    double s = 0.0;
+                    for (int64_t b = 0; b < q; ++b) s -= omega[a * q + b] * sum[b * width + k];
+                    x[a * m + k] = s;
+                }
+            }
+        }
+        for (int64_t a = 0; a < q; ++a)
+            for (int64_t i = 0; i < m; ++i)
+                for (int64_t j = i; j < m; ++j)
+                    information.data()[i * all + j] += v[a * m + i] * x[a * m + j];
+        // The last row of a level is that of y.
+        add_products(B.data() + ptr[l] * q, columns.data() + ptr[l], ptr[l + 1] - ptr[l] - 1, x, q,
+                     m, sums.data() - origin * width, width, packed);
+    }
+}
+
+void symmetric_times(Mat S, int64_t first, int64_t last, Mat c, int64_t at, MatOut out) {
+    char right = 'R', lower = 'L', no = 'N', trans = 'T';
+    const int64_t size = int64_t(S.shape(0)), width = int64_t(out.shape(1));
+    int m = int(c.shape(1)), own = int(last - first), LD = int(size), LDO = int(width);
+    if (!m || !own) return;
+    double one = 1.0, zero = 0.0, *to = out.data() + at;
+    double *s = const_cast<double *>(S.data()), *vectors = const_cast<double *>(c.data());
+    // In columns, out' = c' S': rows of S above the diagonal block, the block, and what lies right.
+    int above = int(first), below = int(size - last);
+    if (above)
+        blas().dgemm(&no, &no, &m, &above, &own, &one, vectors, &m, s + first, &LD, &zero, to,
+                     &LDO);
+    blas().dsymm(&right, &lower, &m, &own, &one, s + first * size + first, &LD, vectors, &m, &zero,
+                 to + first * width, &LDO);
+    if (below)
+        blas().dgemm(&no, &trans, &m, &below, &own, &one, vectors, &m, s + first * size + last,
+                     &LD, &zero, to + last * width, &LDO);
 }
 
 void residual_scores(Cube G, Longs pointer, Codes columns, Mat B, int64_t start, Mat b, MatOut z) {
