@@ -20,6 +20,7 @@ from mixeff.factor.threads import one_blas_thread
 
 Floats = NDArray[np.float64]
 
+
 @dataclass(frozen=True, slots=True)
 class StageStore:
     """Arrays one stage's factor lives in; ``G`` and ``B`` hold what earlier stages left.

@@ -46,7 +46,7 @@ class Scratch:
             tail.inverse_array(),
             tuple(np.empty_like(s.B) for s in layout.stages),
             tuple(np.empty_like(s.G) for s in layout.stages),
-            tuple(np.empty_like(s.G[: s.G.shape[0] if i else 0]) for i, s in enumerate(layout.stages)),
+            (np.empty((0, 0, 0)), *(np.empty_like(s.G) for s in layout.stages[1:])),
         )
 
 
