@@ -74,7 +74,7 @@ _HOMES = {
 }
 
 # Rooms a user reaches as attributes: mx.plots.qq(fit).
-_ROOMS = ("datasets", "errors", "plots")
+_ROOMS = ("datasets", "errors", "families", "plots")
 
 __all__ = [
     "ComparisonError",

@@ -14,7 +14,10 @@ Floats = NDArray[np.float64]
 class Link(Protocol):
     """g(mu) = eta, with the inverse and its derivatives."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """As R names the link."""
+        ...
 
     def eta(self, mu: Floats) -> Floats:
         """(n,) linear predictor of the mean."""
@@ -72,9 +75,12 @@ class Family(Protocol):
     has_dispersion : bool, whether a dispersion or shape is estimated
     """
 
-    name: str
-    link: Link
-    has_dispersion: bool
+    @property
+    def name(self) -> str: ...
+    @property
+    def link(self) -> Link: ...
+    @property
+    def has_dispersion(self) -> bool: ...
 
     def check_response(self, y: Floats, weights: Floats | None) -> None:
         """Raise DataError, once, naming the first rows that are not possible values."""
