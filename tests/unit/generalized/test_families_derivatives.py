@@ -40,7 +40,8 @@ def _eta(link: str, family: str, unit: float) -> float:
         return -3.0 * (unit + 1.0) - 0.01 if link == "log" else 0.01 + 0.49 * (unit + 1.0)
     if link in POSITIVE:
         return math.exp(2.0 * unit)
-    return 6.0 * unit
+    # 1 - h of cloglog is exp(-exp(eta)): beyond 3.5 the 45 digits of the reference run out.
+    return 3.5 * unit if link == "cloglog" else 6.0 * unit
 
 
 def _response(family: str, count: int, weight: float, unit: float) -> float:
