@@ -15,7 +15,7 @@ from mixeff.design.inputs import Inputs, part_labels, read_inputs
 from mixeff.design.matrices import Matrices
 from mixeff.design.random import RandomState, build_random
 from mixeff.design.rank import independent_columns
-from mixeff.design.response import response_vector
+from mixeff.design.response import LINEAR, ResponseKind, response_vector
 from mixeff.design.scoring import DesignState
 from mixeff.design.variables import label_of
 from mixeff.design.weights import RowArgument, row_argument
@@ -38,6 +38,7 @@ def build_design(
     contrasts: Mapping[str, Any] | None = None,
     na_action: str = "omit",
     response_required: bool = True,
+    kind: ResponseKind = LINEAR,
 ) -> Design:
     """Turn a formula and data into the numbers a fit needs.
 
@@ -58,6 +59,9 @@ def build_design(
         What to do with rows that have missing values.
     response_required : bool
         False for a formula without a response; ``Design.response`` is then all NaN.
+    kind : ResponseKind
+        What the family asks of the response. A binomial one becomes proportions, and its trials
+        (times any prior weights) become the weights.
 
     Returns
     -------
@@ -85,13 +89,15 @@ def build_design(
     if formula.has_dot:
         formula = expand_dot(formula, frame.names())
     weight, shift = row_argument("weights", weights, frame), row_argument("offset", offset, frame)
-    inputs = read_inputs(formula, frame, weight, shift, action)
-    response = _response(formula, inputs)
+    inputs = read_inputs(formula, frame, weight, shift, action, binomial=kind.binomial)
+    response = _response(formula, inputs, kind)
     chosen = resolve_contrasts(contrasts, inputs.values, part_labels(formula.fixed))
     plan = plan_linear(formula.fixed, inputs.values, chosen)
     matrices = Matrices(inputs.values, response.shape[0])
     X, kept, dropped = _fixed(plan, inputs, matrices)
-    random = build_random(formula.random, inputs.values, inputs.records, matrices)
+    random = build_random(
+        formula.random, inputs.values, inputs.records, matrices, level_per_row=not kind.linear
+    )
     in_use = {id(X), *(id(term.values) for term in random.terms)}
     notes = [_dropped_text(dropped)] if dropped else []
     names = plan.names
@@ -112,11 +118,11 @@ def build_design(
     )
 
 
-def _response(formula: ModelFormula, inputs: Inputs) -> Floats:
+def _response(formula: ModelFormula, inputs: Inputs, kind: ResponseKind) -> Floats:
     if formula.response is None:
         return np.full(inputs.rows.shape[0], np.nan)
     label = label_of(formula.response)
-    return response_vector(label, inputs.values[label])
+    return response_vector(label, inputs.values[label], kind)
 
 
 def _fixed(

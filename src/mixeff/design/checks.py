@@ -22,9 +22,8 @@ def check_group(
     labels: Sequence[str],
     levels: Levels,
     values: Mapping[str, Value],
-    n_rows: int,
 ) -> None:
-    """A grouping factor needs at least two levels, and fewer levels than rows."""
+    """A grouping factor needs at least two levels."""
     name, count = part.group_label, len(levels)
     if count < 2:
         only = f" ({levels[0]!r})" if levels else ""
@@ -33,6 +32,17 @@ def check_group(
             "used: a variance between groups needs at least two groups. Leave the term out, or "
             "check that the right column groups the rows."
         )
+
+
+def check_repeated(
+    part: RandomPart,
+    labels: Sequence[str],
+    levels: Levels,
+    values: Mapping[str, Value],
+    n_rows: int,
+) -> None:
+    """Beside a residual variance a grouping factor needs fewer levels than there are rows."""
+    name, count = part.group_label, len(levels)
     if count >= n_rows:
         hint = ""
         value = values[labels[0]]
@@ -48,14 +58,24 @@ def check_group(
         )
 
 
-def check_size(part: RandomPart, columns: tuple[str, ...], n_levels: int, n_rows: int) -> None:
-    """A term must have fewer random effects than there are observations, as in lme4."""
+def check_size(
+    part: RandomPart,
+    columns: tuple[str, ...],
+    n_levels: int,
+    n_rows: int,
+    *,
+    level_per_row: bool = False,
+) -> None:
+    """A term must have fewer random effects than there are observations, as in lme4.
+
+    With ``level_per_row`` as many as observations are allowed: an observation-level effect.
+    """
     q = len(columns)
-    if q * n_levels < n_rows:
+    if q * n_levels < n_rows + level_per_row:
         return
     raise DesignError(
         f"the term {part.label} has {q} x {n_levels} = {q * n_levels} random effects for {n_rows} "
-        f"observations, so its variances cannot be told from the residual variance. It has a "
+        f"observations, so its variances cannot be told apart. It has a "
         f"column for each of {', '.join(columns)}: leave some out, or use a coarser grouping "
         "factor."
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mixeff.design.binomial import binomial_response
 from mixeff.design.evaluate import TransformState
 from mixeff.design.values import Numeric, Value
 from mixeff.design.variables import (
@@ -69,6 +70,8 @@ def read_inputs(
     weights: RowArgument | None,
     offset: RowArgument | None,
     action: str,
+    *,
+    binomial: bool = False,
 ) -> Inputs:
     """Read the columns, evaluate every variable, keep the complete rows.
 
@@ -78,6 +81,8 @@ def read_inputs(
     frame : opened data
     weights, offset : the arguments as read, or None
     action : {"omit", "fail", "exclude"}
+    binomial : bool
+        The response is successes among trials: it becomes proportions, the trials weights.
     """
     arguments = [argument for argument in (weights, offset) if argument is not None]
     expressions = _expressions(formula, arguments)
@@ -98,7 +103,8 @@ def read_inputs(
     if offset is not None:
         offsets.append(offset.label)
     doubtful = {label for label, mask in missing.items() if mask is not None}
-    return _take(trained, complete, weights, offsets, doubtful)
+    success = formula.response if binomial else None
+    return _take(trained, complete, weights, offsets, doubtful, success)
 
 
 def _take(
@@ -107,10 +113,12 @@ def _take(
     weights: RowArgument | None,
     offsets: list[str],
     doubtful: set[str],
+    success: Expression | None,
 ) -> Inputs:
     """Values at the rows used; weights of zero taken out, infinities refused.
 
-    ``doubtful`` are the labels of values that were not all finite.
+    ``doubtful`` are the labels of values that were not all finite; ``success`` is the response of
+    a binomial model.
     """
     rows = complete.rows
     taken = dict(trained.values)
@@ -119,6 +127,11 @@ def _take(
     w: Floats | None = None
     if weights is not None:
         w = row_vector("weights", weights.label, taken[weights.label])
+    if success is not None:
+        name = label_of(success)
+        check_finite(name, success, taken[name])
+        taken[name], w = binomial_response(name, taken[name], w, rows)
+    if w is not None:
         positive = check_weights(w, rows)
         if positive is not None:
             taken = {label: take_rows(value, positive) for label, value in taken.items()}

@@ -9,7 +9,13 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from mixeff.design.checks import check_columns, check_group, check_size, check_variables
+from mixeff.design.checks import (
+    check_columns,
+    check_group,
+    check_repeated,
+    check_size,
+    check_variables,
+)
 from mixeff.design.design import RandomTerm
 from mixeff.design.fixed import INTERCEPT, LinearPlan, plan_linear
 from mixeff.design.matrices import Matrices
@@ -58,6 +64,8 @@ def build_random(
     values: Mapping[str, Value],
     records: Mapping[str, Variable],
     matrices: Matrices,
+    *,
+    level_per_row: bool = False,
 ) -> RandomDesign:
     """Random terms of a model, ordered by decreasing number of levels (see ``lme4_order``).
 
@@ -66,6 +74,9 @@ def build_random(
     parts : random parts of the formula
     values, records : values (complete rows, unused levels dropped) and training records by label
     matrices : Matrices over the same values
+    level_per_row : bool
+        Allow a grouping factor with a level for every row: an observation-level random effect,
+        which a family without a residual variance can have.
 
     Raises
     ------
@@ -81,12 +92,14 @@ def build_random(
         labels = tuple(label_of(expression) for expression in part.group)
         if labels not in groups:
             groups[labels] = group_factor(labels, values)
-            check_group(part, labels, groups[labels][1], values, n_rows)
+            check_group(part, labels, groups[labels][1], values)
+            if not level_per_row:
+                check_repeated(part, labels, groups[labels][1], values, n_rows)
         check_variables(part, labels, values)
         group_records = tuple(records[label] for label in labels)
         codes, levels = groups[labels]
         for plan, whole in _plans(part, values):
-            check_size(part, plan.names, len(levels), n_rows)
+            check_size(part, plan.names, len(levels), n_rows, level_per_row=level_per_row)
             moments = matrices.of(plan)
             if not matrices.known_sound(moments):
                 check_columns(part, plan, moments)
