@@ -105,7 +105,7 @@ def _counts(
         )
     if (successes < 0).any():
         raise DataError(f"{label}: negative counts of successes in {_where(successes < 0, rows)}.")
-    fractions = (np.abs(counts - np.round(counts)) > _WHOLE).any(axis=1)
+    fractions = np.asarray((np.abs(counts - np.round(counts)) > _WHOLE).any(axis=1))
     if fractions.any():
         notify(
             f"{label}: counts that are no whole numbers in {_where(fractions, rows)}; the "

@@ -91,8 +91,10 @@ class DesignState:
         places = self.fixed.assign
         return tuple(places[j] for j in self.kept)
 
-    def open(self, newdata: Any) -> Frame:
+    def open(self, newdata: Any, *, responses: bool = False) -> Frame:
         """Read every column of the model that new data have, once.
+
+        With ``responses`` those of the response and of the weights too.
 
         Not needed for frames that can be read again; it spares repeated reading, and a stream of
         record batches can be read only once.
@@ -102,6 +104,8 @@ class DesignState:
         expressions = [variable.expression for variable in (*self.variables, *self.offsets)]
         for state in self.random:
             expressions.extend(variable.expression for variable in state.group_variables)
+        if responses:
+            expressions.extend(v.expression for v in (self.response, self.weights) if v is not None)
         names = [name for name in columns_used(expressions, frame) if name in known]
         columns = frame.read(names)
         count = column_length(next(iter(columns.values()))) if columns else frame.n_rows()

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixeff.errors import OptionError
+from mixeff.generalized.estimate import GeneralizedEstimate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +28,8 @@ class CoefficientTable:
     ----------
     names : tuple of p str, R's coefficient names
     estimate, std_error, statistic : (p,) arrays; the statistic is estimate / std_error
-    df, p_value : (p,) arrays or None where no degrees of freedom were asked for
+    df, p_value : (p,) arrays or None
+        Degrees of freedom where asked for; p values with them, and of z in generalized models.
     """
 
     names: tuple[str, ...]
@@ -52,8 +54,14 @@ class CoefficientTable:
         return pd.DataFrame(present, index=list(self.names))
 
 
-def covariance(estimate: LinearEstimate) -> Floats:
-    """(p, p) covariance of beta, sigma^2 (X' V^-1 X)^-1 (Bates et al. 2015, eq. 54)."""
+def covariance(estimate: LinearEstimate | GeneralizedEstimate) -> Floats:
+    """(p, p) covariance of beta.
+
+    Of a linear model sigma^2 (X' V^-1 X)^-1 (Bates et al. 2015, eq. 54), of a generalized one from
+    the Hessian of the log-likelihood in all parameters.
+    """
+    if isinstance(estimate, GeneralizedEstimate):
+        return estimate.covariance.copy()
     return np.asarray(estimate.sigma**2 * estimate.unscaled_covariance)
 
 
@@ -67,9 +75,9 @@ def check_ddf(ddf: str | None) -> None:
 
 
 def coefficient_table(
-    design: Design, estimate: LinearEstimate, ddf: str | None = None
+    design: Design, estimate: LinearEstimate | GeneralizedEstimate, ddf: str | None = None
 ) -> CoefficientTable:
-    """Coefficients with standard errors given theta.
+    """Coefficients with standard errors; for a generalized model with p values of their z.
 
     Raises
     ------
@@ -85,4 +93,12 @@ def coefficient_table(
         estimate=estimate.beta.copy(),
         std_error=std_error,
         statistic=statistic,
+        p_value=two_sided(statistic) if isinstance(estimate, GeneralizedEstimate) else None,
     )
+
+
+def two_sided(z: Floats) -> Floats:
+    """P(|Z| > |z|) of a standard normal Z."""
+    from scipy.special import ndtr
+
+    return np.asarray(2.0 * ndtr(-np.abs(z)))

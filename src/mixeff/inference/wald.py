@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixeff.errors import OptionError
+from mixeff.generalized.estimate import GeneralizedEstimate
 from mixeff.inference.coefficients import covariance
+from mixeff.model.scales import has_scale
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,7 +47,9 @@ class IntervalTable:
         return pd.DataFrame({"lower": self.lower, "upper": self.upper}, index=list(self.names))
 
 
-def wald_intervals(design: Design, estimate: LinearEstimate, level: float) -> IntervalTable:
+def wald_intervals(
+    design: Design, estimate: LinearEstimate | GeneralizedEstimate, level: float
+) -> IntervalTable:
     """Estimate -/+ normal quantile times standard error, for the coefficients.
 
     The sampling distribution of a standard deviation or correlation is far from normal, so those
@@ -61,7 +65,8 @@ def wald_intervals(design: Design, estimate: LinearEstimate, level: float) -> In
     if not 0 < level < 1:
         raise OptionError(f"confint: level must lie between 0 and 1, not {level!r}.")
     half = ndtri(0.5 + level / 2) * np.sqrt(np.diag(covariance(estimate)))
-    variances = variance_names(design)
+    with_sigma = not isinstance(estimate, GeneralizedEstimate) or has_scale(estimate)
+    variances = variance_names(design, sigma=with_sigma)
     none = np.full(len(variances), np.nan)
     return IntervalTable(
         names=(*variances, *design.names),
@@ -72,11 +77,11 @@ def wald_intervals(design: Design, estimate: LinearEstimate, level: float) -> In
     )
 
 
-def variance_names(design: Design) -> tuple[str, ...]:
-    """``sd_x|g`` and ``cor_x.w|g`` in the order of theta, then ``sigma``."""
+def variance_names(design: Design, *, sigma: bool = True) -> tuple[str, ...]:
+    """``sd_x|g`` and ``cor_x.w|g`` in the order of theta, then ``sigma`` where there is one."""
     names = []
     for term in design.random:
         for j, column in enumerate(term.columns):
             names.append(f"sd_{column}|{term.group}")
             names += [f"cor_{later}.{column}|{term.group}" for later in term.columns[j + 1 :]]
-    return (*names, "sigma")
+    return (*names, "sigma") if sigma else tuple(names)

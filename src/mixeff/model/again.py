@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mixeff.design.binomial import check_varies
 from mixeff.errors import DataError
 from mixeff.formula.editing import update_formula
 from mixeff.model.fitting import LMER_ARGUMENTS, fit_design, prepare
@@ -18,38 +19,71 @@ from mixeff.model.options import refuse_unknown
 from mixeff.model.padding import spread, total_rows
 
 if TYPE_CHECKING:
-    from mixeff.model.fit import LinearMixedModel
+    from mixeff.design.design import Design
+    from mixeff.generalized.families.family import Family
+    from mixeff.model.mixed import MixedModel
     from mixeff.model.request import Request
 
 Floats = NDArray[np.float64]
 
 
+class Recipe(NamedTuple):
+    """How a model of one kind is made."""
+
+    arguments: tuple[str, ...]
+    prepare: Callable[..., tuple[Request, Design]]
+    fit: Callable[..., MixedModel]
+
+
+def recipe(fit: MixedModel) -> Recipe:
+    """The recipe of a fitted model."""
+    if fit.request.family is None:
+        return Recipe(LMER_ARGUMENTS, prepare, fit_design)
+    from mixeff.model import generalized_fitting as made
+
+    return Recipe(made.GLMER_ARGUMENTS, made.prepare, made.fit_design)
+
+
 def update(
-    fit: LinearMixedModel,
+    fit: MixedModel,
     formula: str | None,
     arguments: Mapping[str, Any],
     frame: FrameType | None,
-) -> LinearMixedModel:
-    """See `LinearMixedModel.update`."""
-    refuse_unknown("update", (a for a in arguments if a not in LMER_ARGUMENTS), LMER_ARGUMENTS)
+) -> MixedModel:
+    """See `FitMethods.update`."""
+    known, make, estimate = recipe(fit)
+    refuse_unknown("update", (a for a in arguments if a not in known), known)
     old = fit.request
-    asked: dict[str, Any] = {name: getattr(old, name) for name in LMER_ARGUMENTS}
+    # A link is part of the family that was kept.
+    asked: dict[str, Any] = {name: getattr(old, name, None) for name in known}
     asked.update(arguments)
     if formula is not None:
         asked["formula"] = update_formula(old.parsed, formula)
+    if old.family is not None and "link" in arguments and "family" not in arguments:
+        asked["family"], asked["link"] = relinked(old.family, arguments["link"]), None
     name = old.data_name
     if "data" in arguments:
         name = data_name(arguments["data"], frame)
     if formula is not None and "start" not in arguments:
         # A start for the old random terms is not one for the new ones.
         asked["start"] = None
-    request, design = prepare(**asked, data_name=name)
+    request, design = make(**asked, data_name=name)
     if old.response is not None and "data" not in arguments:
         request, design = _keep_response(fit, request, design)
-    return fit_design(request, design)
+    return estimate(request, design)
 
 
-def _keep_response(fit: LinearMixedModel, request: Request, design: Any) -> tuple[Request, Any]:
+def relinked(family: Family, link: Any) -> Family:
+    """The same family with another link; None is its default."""
+    options: dict[str, Any] = {} if link is None else {"link": link}
+    shape = getattr(family, "shape", None)
+    if shape is not None:
+        options["shape"] = shape
+    made: Family = type(family)(**options)
+    return made
+
+
+def _keep_response(fit: MixedModel, request: Request, design: Design) -> tuple[Request, Design]:
     """Carry the response given to ``refit`` over, if the new model has the same left-hand side."""
     if design.response_name != fit.design.response_name or fit.request.response is None:
         return request, design
@@ -65,21 +99,57 @@ def _keep_response(fit: LinearMixedModel, request: Request, design: Any) -> tupl
     )
 
 
-def refit(fit: LinearMixedModel, y: ArrayLike) -> LinearMixedModel:
-    """See `LinearMixedModel.refit`."""
-    response = new_response(fit, y)
+def refit(fit: MixedModel, y: ArrayLike) -> MixedModel:
+    """See `FitMethods.refit`."""
+    family = fit.request.family
+    response = new_response(fit, y) if family is None else _new_generalized(fit, family, y)
     request = dataclasses.replace(fit.request, response=response)
     design = dataclasses.replace(fit.design, response=response)
-    return fit_design(request, design, fit.estimate)
+    return recipe(fit).fit(request, design, fit.estimate)
 
 
-def new_response(fit: LinearMixedModel, y: ArrayLike) -> Floats:
-    """(n,) the values of ``y`` on the rows used, checked."""
+def _new_generalized(fit: MixedModel, family: Family, y: ArrayLike) -> Floats:
+    """A new response the family allows; of a binomial model also as successes and failures."""
+    if family.name != "binomial":
+        response = new_response(fit, y)
+        family.check_response(response, fit.design.weights)
+        return response
+    try:
+        values = np.asarray(y, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise DataError(
+            "refit: the new response is not numeric; give 0 and 1, or proportions."
+        ) from None
+    if values.ndim == 2 and values.shape[1] == 2:
+        values = _proportions(fit, values)
+    response = new_response(fit, values, constant=True)
+    family.check_response(response, fit.design.weights)
+    check_varies("given to refit", response)
+    return response
+
+
+def _proportions(fit: MixedModel, counts: Floats) -> Floats:
+    """Successes over trials, which must be those of the fit."""
+    n = fit.design.n
+    used = counts if counts.shape[0] == n else counts[: total_rows(fit.design)][fit.design.rows]
+    trials = np.ones(n) if fit.design.weights is None else fit.design.weights
+    if used.shape[0] != n or not np.allclose(used.sum(axis=1), trials, rtol=1e-8, atol=0):
+        raise DataError(
+            "refit: successes and failures do not add up to the trials of the fit. A response of "
+            "other trials is another model: put it into the data and call update(data=...)."
+        )
+    return np.asarray(used[:, 0] / trials)
+
+
+def new_response(fit: MixedModel, y: ArrayLike, *, constant: bool = False) -> Floats:
+    """(n,) the values of ``y`` on the rows used, checked; it may be constant if so said."""
     _refuse_other_order(fit, y)
     try:
         values = np.array(y, dtype=np.float64)
     except (TypeError, ValueError):
         raise DataError("refit: the new response is not numeric.") from None
+    if values.ndim == 2 and values.shape[1] == 1:  # what simulate() gives
+        values = values[:, 0]
     n, total = fit.design.n, total_rows(fit.design)
     if values.ndim != 1 or values.shape[0] not in (n, total):
         wanted = f"{n}" if n == total else f"{n} (the rows used) or {total} (all rows)"
@@ -96,12 +166,12 @@ def new_response(fit: LinearMixedModel, y: ArrayLike) -> Floats:
             f"(first: row {int(fit.design.rows[bad[0]])}, counted from 0). "
             "Put it into the data and call update(data=...), which leaves such rows out."
         )
-    if np.all(values == values[0]):
+    if not constant and np.all(values == values[0]):
         raise DataError("refit: the new response is constant; there is nothing to model.")
     return np.ascontiguousarray(values)
 
 
-def _refuse_other_order(fit: LinearMixedModel, y: Any) -> None:
+def _refuse_other_order(fit: MixedModel, y: Any) -> None:
     """A pandas Series whose index is the data's in another order could mean either order."""
     data: Any = fit.request.data
     if not (hasattr(y, "reindex") and hasattr(data, "reindex")):
@@ -116,9 +186,9 @@ def _refuse_other_order(fit: LinearMixedModel, y: Any) -> None:
         )
 
 
-def refit_ml(fit: LinearMixedModel) -> LinearMixedModel:
-    """See `LinearMixedModel.refit_ml`."""
+def refit_ml(fit: MixedModel) -> MixedModel:
+    """See `FitMethods.refit_ml`."""
     if not fit.is_reml:
         return fit
     request = dataclasses.replace(fit.request, reml=False, start=None)
-    return fit_design(request, fit.design, fit.estimate)
+    return recipe(fit).fit(request, fit.design, fit.estimate)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from mixeff.design.design import Design
     from mixeff.linear.estimate import LinearEstimate
+    from mixeff.model.mixed import Estimate
 
 Floats = NDArray[np.float64]
 
@@ -25,7 +26,7 @@ def terms_by_group(design: Design) -> dict[str, list[int]]:
     return groups
 
 
-def random_effects(design: Design, estimate: LinearEstimate) -> dict[str, pd.DataFrame]:
+def random_effects(design: Design, estimate: Estimate) -> dict[str, pd.DataFrame]:
     """Conditional modes per grouping factor: levels in the rows, model columns side by side."""
     import pandas as pd
 
@@ -38,7 +39,7 @@ def random_effects(design: Design, estimate: LinearEstimate) -> dict[str, pd.Dat
     return frames
 
 
-def coefficients_by_level(design: Design, estimate: LinearEstimate) -> dict[str, pd.DataFrame]:
+def coefficients_by_level(design: Design, estimate: Estimate) -> dict[str, pd.DataFrame]:
     """Fixed plus random effects of every level.
 
     Columns are the fixed effects, then the model columns that occur in random terms only (of any

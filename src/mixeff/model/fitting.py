@@ -12,7 +12,7 @@ from mixeff.design.design import Design
 from mixeff.errors import ConvergenceWarning, DesignError, OptionError
 from mixeff.formula import depends_on_columns, parse_formula
 from mixeff.formula.tree import ModelFormula
-from mixeff.frames.columns import open_frame
+from mixeff.frames.columns import Frame, open_frame
 from mixeff.frames.notices import notify
 from mixeff.frames.other_frames import StreamFrame
 from mixeff.linear.estimate import LinearEstimate
@@ -33,6 +33,14 @@ LMER_ARGUMENTS = (
 )
 
 
+_WITHOUT_RANDOM = (
+    "Without random terms this is a generalized linear model: use statsmodels "
+    "(statsmodels.formula.api.glm).",
+    "Without random terms this is ordinary least squares: use statsmodels "
+    "(statsmodels.formula.api.ols).",
+)
+
+
 def prepare(
     *,
     formula: str,
@@ -47,34 +55,24 @@ def prepare(
     control: Control | None,
 ) -> tuple[Request, Design]:
     """Check the arguments, read the formula, make the design."""
-    control = _checked_control(control)
+    control = checked_control("lmer", control)
     if not isinstance(reml, bool | np.bool_):
         raise OptionError(f"lmer: reml must be True or False, not {reml!r}.")
-    if not isinstance(formula, str):
-        raise OptionError(
-            f'lmer: formula must be a string such as "y ~ x + (1 | g)", '
-            f"not {type(formula).__name__}."
-        )
-    frame = open_frame(data)
-    # Asking a frame for all its names takes longer than remembering a formula.
-    columns = frame.names() if depends_on_columns(formula) else None
-    parsed = parse_formula(formula, double_bar=control.double_bar, columns=columns)
-    _require_random(parsed)
+    parsed, frame = read_formula("lmer", formula, data, control)
     design = build_design(
         parsed, frame, weights=weights, offset=offset, contrasts=contrasts, na_action=na_action
     )
     request = Request(
         formula=formula,
         parsed=parsed,
-        # A stream can be read once: what was read of it stands for it in later updates.
-        data=frame if isinstance(frame, StreamFrame) else data,
+        data=kept_data(frame, data),
         data_name=data_name,
         reml=bool(reml),
         weights=weights,
         offset=offset,
         contrasts=None if contrasts is None else dict(contrasts),
         na_action=na_action,
-        start=checked_start(start, design),
+        start=checked_start("lmer", start, design),
         control=control,
     )
     return request, design
@@ -97,29 +95,51 @@ def fit_design(
     return LinearMixedModel(request, design, estimate)
 
 
-def _checked_control(control: Any) -> Control:
+def read_formula(
+    function: str, formula: Any, data: Any, control: Control
+) -> tuple[ModelFormula, Frame]:
+    """The formula as a tree, with the data opened."""
+    if not isinstance(formula, str):
+        raise OptionError(
+            f'{function}: formula must be a string such as "y ~ x + (1 | g)", '
+            f"not {type(formula).__name__}."
+        )
+    frame = open_frame(data)
+    # Asking a frame for all its names takes longer than remembering a formula.
+    columns = frame.names() if depends_on_columns(formula) else None
+    parsed = parse_formula(formula, double_bar=control.double_bar, columns=columns)
+    _require_random(function, parsed)
+    return parsed, frame
+
+
+def kept_data(frame: Any, data: Any) -> Any:
+    """What later updates read: the caller's data, or what was read of a stream, readable once."""
+    return frame if isinstance(frame, StreamFrame) else data
+
+
+def checked_control(function: str, control: Any) -> Control:
+    """The control given, or the default one."""
     if control is None:
         return Control()
     if isinstance(control, Control):
         return control
     raise OptionError(
-        f"lmer: control must be a mixeff.Control, not {type(control).__name__}; "
+        f"{function}: control must be a mixeff.Control, not {type(control).__name__}; "
         "for example control=mixeff.Control(tolerance=1e-10)."
     )
 
 
-def _require_random(parsed: ModelFormula) -> None:
+def _require_random(function: str, parsed: ModelFormula) -> None:
     if parsed.random:
         return
     raise DesignError(
         f"The formula has no random term: {parsed.text}\n"
         "A random intercept for each level of g is written (1 | g), with the parentheses. "
-        "Without random terms this is ordinary least squares: use statsmodels "
-        "(statsmodels.formula.api.ols)."
+        f"{_WITHOUT_RANDOM[function == 'lmer']}"
     )
 
 
-def checked_start(start: Any, design: Design) -> Any:
+def checked_start(function: str, start: Any, design: Design) -> Any:
     """Starting theta as a vector of the right length, or None.
 
     Raises
@@ -134,13 +154,14 @@ def checked_start(start: Any, design: Design) -> Any:
         theta = np.array(start, dtype=np.float64)
     except (TypeError, ValueError):
         raise OptionError(
-            f"lmer: start must be a vector of {length} starting values for theta, not {start!r}."
+            f"{function}: start must be a vector of {length} starting values for theta, "
+            f"not {start!r}."
         ) from None
     if theta.shape != (length,):
         parts = ", ".join(f"{term.n_theta} for {term.label}" for term in design.random)
         raise OptionError(
-            f"lmer: start has shape {theta.shape}, but theta has {length} entries ({parts})."
+            f"{function}: start has shape {theta.shape}, but theta has {length} entries ({parts})."
         )
     if not np.isfinite(theta).all():
-        raise OptionError("lmer: start has missing or infinite entries.")
+        raise OptionError(f"{function}: start has missing or infinite entries.")
     return theta

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from mixeff.design.design import Design, RandomTerm
-    from mixeff.linear.estimate import LinearEstimate
+    from mixeff.model.mixed import Estimate
 
 Floats = NDArray[np.float64]
 
@@ -26,9 +26,7 @@ def term_part(term: RandomTerm, modes: Floats) -> Floats:
     return np.asarray(np.einsum("ij,ij->i", term.values, modes[term.codes]))
 
 
-def fitted_values(
-    design: Design, estimate: LinearEstimate, terms: Iterable[int] | None = None
-) -> Floats:
+def fitted_values(design: Design, estimate: Estimate, terms: Iterable[int] | None = None) -> Floats:
     """(n,) X beta + offset + Z b; ``terms`` takes only some of the random terms (None: all)."""
     eta = fixed_part(design, estimate.beta)
     for i in range(len(design.random)) if terms is None else terms:

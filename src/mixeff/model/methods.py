@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mixeff.model.fit import LinearMixedModel
+    from mixeff.model.mixed import MixedModel
     from mixeff.model.refit_many import ManyFits
     from mixeff.report.summary import SummaryTable
 
@@ -21,13 +22,13 @@ Floats = NDArray[np.float64]
 
 
 class FitMethods:
-    """The methods of a fitted model; its numbers are in `LinearMixedModel`."""
+    """The methods of a fitted model; its numbers are in `MixedModel` and the classes of it."""
 
     __slots__ = ()
 
     @property
-    def _fit(self) -> LinearMixedModel:
-        return cast("LinearMixedModel", self)
+    def _fit(self) -> MixedModel:
+        return cast("MixedModel", self)
 
     def residuals(self, kind: str = "response", **unknown: Any) -> Floats:
         """Residuals (n,); padded as `fitted`.
@@ -35,9 +36,11 @@ class FitMethods:
         Parameters
         ----------
         kind : {"response", "pearson", "deviance", "working", "scaled"}
-            ``response`` and ``working``: y - fitted. ``pearson`` and ``deviance``: times the
-            square root of the prior weights. ``scaled``: Pearson over sigma, what the summary
-            shows quantiles of.
+            ``response``: y - fitted. ``pearson``: times the square root of the prior weights
+            over the family's variance function. ``deviance``: signed roots of the parts of the
+            deviance. ``working``: y - fitted over dmu/deta. ``scaled``: Pearson over sigma, what
+            the summary shows quantiles of. Of a linear model ``working`` are the response ones,
+            ``deviance`` the Pearson ones.
 
         Raises
         ------
@@ -71,11 +74,12 @@ class FitMethods:
         random : "all", None or str
             All random effects, none, or those a bar formula names: ``"~ (1 | class)"``.
         type : {"response", "link"}
-            The same thing for a linear model.
+            Means of the response, or the linear predictor; the same thing for a linear model.
         allow_new_levels : bool
             Levels the fit has not seen, and missing ones, get a random effect of zero.
         se : bool
-            Also give standard errors, given theta (of the prediction error of X beta + Z b).
+            Also give standard errors, given theta (of the prediction error of X beta + Z b; on
+            the scale of the response by the delta method).
         offset : (m,) array or None
             Offset of the new rows; needed if the fit was given one as an array.
 
@@ -113,6 +117,66 @@ class FitMethods:
             unknown=unknown,
         )
 
+    def simulate(
+        self,
+        nsim: int = 1,
+        *,
+        seed: Any = None,
+        random: str | None = None,
+        newdata: Any = None,
+        allow_new_levels: bool = False,
+        offset: ArrayLike | None = None,
+        **unknown: Any,
+    ) -> Any:
+        """New responses drawn from the model, its parameters taken as known.
+
+        Parameters
+        ----------
+        nsim : int
+            How many.
+        seed : int, numpy Generator or None
+            The same seed gives the same numbers.
+        random : None, "all" or str
+            None draws new random effects each time; ``"all"`` keeps the conditional modes; a bar
+            formula, ``"~ (1 | class)"``, keeps the modes it names and draws the others.
+        newdata : data frame or None
+            Rows to draw responses for; None means the rows of the fit. The levels of a grouping
+            factor may be new: each has one effect, drawn. Weights and, for
+            ``cbind(successes, failures)``, the trials are looked up in the new data.
+        allow_new_levels : bool
+            With ``random`` given: levels the fit has not seen have no mode; draw their effects.
+        offset : (m,) array or None
+            Offset of the new rows; needed if the fit was given one as an array.
+
+        Returns
+        -------
+        (n, nsim) array
+            A column per draw, as `refit_many` takes them; padded as `fitted`. Where newdata is
+            pandas, a DataFrame with columns ``sim_1 ...``. Responses of a binomial model are
+            proportions of its trials, 0 and 1 where every row is one trial.
+
+        Examples
+        --------
+        >>> import mixeff as mx
+        >>> m = mx.lmer("Reaction ~ Days + (Days | Subject)", mx.load_dataset("sleepstudy"))
+        >>> m.simulate(3, seed=1).shape
+        (180, 3)
+        >>> m.refit(m.simulate(seed=1)).df
+        6
+        """
+        from mixeff.prediction.simulate import simulate
+
+        return simulate(
+            self._fit,
+            nsim,
+            seed=seed,
+            random=random,
+            newdata=newdata,
+            allow_new_levels=allow_new_levels,
+            offset=offset,
+            unknown=unknown,
+        )
+
     def summary(
         self, ddf: str | None = None, correlation: bool | None = None, **unknown: Any
     ) -> SummaryTable:
@@ -121,7 +185,8 @@ class FitMethods:
         Parameters
         ----------
         ddf : None
-            Method for degrees of freedom; None prints t values without p values.
+            Method for degrees of freedom; None prints t values without p values. A generalized
+            model has z and p values anyway.
         correlation : bool or None
             Print the correlations of the fixed effects; None prints them up to 12 coefficients.
         """
@@ -175,7 +240,7 @@ class FitMethods:
         choose("confint", "method", method, ("wald",))
         return wald_intervals(self._fit.design, self._fit.estimate, level).to_frame()
 
-    def update(self, formula: str | None = None, **arguments: Any) -> LinearMixedModel:
+    def update(self, formula: str | None = None, **arguments: Any) -> Self:
         """Fit again with some arguments of the call changed.
 
         Parameters
@@ -183,12 +248,12 @@ class FitMethods:
         formula : str or None
             A new formula; a dot stands for the old side: ``". ~ . - IQ"``.
         **arguments
-            Any other argument of `lmer`: ``data, reml, weights, offset, contrasts, na_action,
-            start, control``.
+            Any other argument of the call: ``data, reml, weights, offset, contrasts, na_action,
+            start, control``; of `glmer` also ``family, link, n_agq``.
 
         Returns
         -------
-        LinearMixedModel
+        a model of the same class
             A response given to `refit` is kept unless the data or the left-hand side changes.
 
         Examples
@@ -200,9 +265,9 @@ class FitMethods:
         """
         from mixeff.model.again import update
 
-        return update(self._fit, formula, arguments, calling_frame())
+        return cast("Self", update(self._fit, formula, arguments, calling_frame()))
 
-    def refit(self, y: ArrayLike, **unknown: Any) -> LinearMixedModel:
+    def refit(self, y: ArrayLike, **unknown: Any) -> Self:
         """The same model fitted to another response: same rows, X, Z, weights and offset.
 
         The cross-products of X and Z are used again, so this is faster than a new fit, with the
@@ -213,7 +278,8 @@ class FitMethods:
         y : (n,) array or series
             The new response, already transformed if the formula transforms it; of the rows used,
             or of all rows of the data; by position. A pandas Series with the row labels of the
-            data in another order is refused, since it could mean either.
+            data in another order is refused, since it could mean either. For a binomial model
+            proportions (of the same trials), or two columns of successes and failures.
 
         Raises
         ------
@@ -224,7 +290,7 @@ class FitMethods:
         from mixeff.model.options import refuse_unknown
 
         refuse_unknown("refit", unknown, ("y",))
-        return refit(self._fit, y)
+        return cast("Self", refit(self._fit, y))
 
     def refit_many(
         self, Y: ArrayLike, *, threads: int | None = None, progress: bool | None = None
@@ -232,10 +298,12 @@ class FitMethods:
         """The same model fitted to many responses, a column each; see `mixeff.refit_many`."""
         from mixeff.model.refit_many import refit_many
 
-        return refit_many(self._fit, Y, threads=threads, progress=progress)
+        return refit_many(
+            cast("LinearMixedModel", self._fit), Y, threads=threads, progress=progress
+        )
 
-    def refit_ml(self) -> LinearMixedModel:
+    def refit_ml(self) -> Self:
         """The same model by maximum likelihood; itself if it is already."""
         from mixeff.model.again import refit_ml
 
-        return refit_ml(self._fit)
+        return cast("Self", refit_ml(self._fit))

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from mixeff.design.design import Design
-    from mixeff.model.fit import LinearMixedModel
+    from mixeff.model.mixed import MixedModel
 
 Floats = NDArray[np.float64]
 
 
-def pad(fit: LinearMixedModel, values: Floats) -> Floats:
+def pad(fit: MixedModel, values: Floats) -> Floats:
     """``values`` (n,) as they are; under ``na_action="exclude"`` with NaN in the rows left out."""
     if fit.request.na_action != "exclude":
         return values

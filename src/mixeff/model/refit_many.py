@@ -126,6 +126,11 @@ def refit_many(
     """
     if threads is not None and (not isinstance(threads, int) or threads < 1):
         raise OptionError(f"refit_many: threads must be at least 1 or None, not {threads!r}.")
+    if fit.request.family is not None:
+        raise OptionError(
+            "refit_many: only linear models share their factorization between responses. Refit a "
+            "generalized model one by one: [m.refit(y) for y in Y.T]."
+        )
     values = _checked(fit, Y)
     if progress is None:
         progress = fit.request.control.progress

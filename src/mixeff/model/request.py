@@ -13,11 +13,12 @@ from mixeff.control import Control
 
 if TYPE_CHECKING:
     from mixeff.formula.tree import ModelFormula
+    from mixeff.generalized.families.family import Family
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Request:
-    """The arguments of one call of `lmer`.
+    """The arguments of one call of `lmer`, `glmer` or `glmer_nb`.
 
     Attributes
     ----------
@@ -33,6 +34,10 @@ class Request:
     control : Control
     response : (n,) array or None
         Set by ``refit``: the response that replaced the data's, on the rows used.
+    family : Family or None
+        Of a generalized model, with its link.
+    n_agq : int
+        Nodes of the quadrature of a generalized model.
     """
 
     formula: str
@@ -47,3 +52,5 @@ class Request:
     start: Any = None
     control: Control = field(default_factory=Control)
     response: NDArray[np.float64] | None = None
+    family: Family | None = None
+    n_agq: int = 1

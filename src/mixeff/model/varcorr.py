@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mixeff.design.design import Design
-    from mixeff.linear.estimate import LinearEstimate
 
 Floats = NDArray[np.float64]
 
@@ -117,12 +116,14 @@ def _rows(component: VarianceComponent) -> list[Row]:
     return rows
 
 
-def variance_components(design: Design, estimate: LinearEstimate) -> VarCorr:
-    """Sigma_i = sigma^2 Lambda_i Lambda_i' (Bates et al. 2015, eq. 4) of every random term."""
+def variance_components(
+    design: Design, Lambda: Sequence[Floats], *, scale: float, residual_sd: float | None
+) -> VarCorr:
+    """Sigma_i = scale^2 Lambda_i Lambda_i' (Bates et al. 2015, eq. 4) of every random term."""
     names = printed_names([term.group for term in design.random])
     components = []
-    for name, term, factor in zip(names, design.random, estimate.Lambda, strict=True):
-        scaled = estimate.sigma * factor
+    for name, term, factor in zip(names, design.random, Lambda, strict=True):
+        scaled = scale * factor
         # Row norms of the factor: exact where the variance underflows a subtraction.
         sd = np.sqrt(np.einsum("ij,ij->i", scaled, scaled))
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -132,7 +133,7 @@ def variance_components(design: Design, estimate: LinearEstimate) -> VarCorr:
         components.append(
             VarianceComponent(name, term.group, term.columns, scaled @ scaled.T, sd, correlation)
         )
-    return VarCorr(tuple(components), float(estimate.sigma))
+    return VarCorr(tuple(components), residual_sd)
 
 
 def printed_names(groups: Sequence[str]) -> list[str]:

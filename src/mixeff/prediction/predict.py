@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixeff.errors import OptionError
+from mixeff.generalized.estimate import GeneralizedEstimate
+from mixeff.model.generalized_effects import as_linear
 from mixeff.model.options import choose, refuse_unknown
 from mixeff.model.padding import pad
 from mixeff.prediction.scored import ScoredRows, rows_of_the_fit, score
@@ -17,8 +19,10 @@ from mixeff.prediction.selection import select
 from mixeff.prediction.standard_errors import standard_errors
 
 if TYPE_CHECKING:
+    from mixeff.design.design import Design
+    from mixeff.generalized.families.family import Link
     from mixeff.linear.estimate import LinearEstimate
-    from mixeff.model.fit import LinearMixedModel
+    from mixeff.model.mixed import Estimate, MixedModel
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -26,7 +30,7 @@ ARGUMENTS = ("newdata", "random", "type", "allow_new_levels", "se", "offset")
 
 
 def predict(
-    fit: LinearMixedModel,
+    fit: MixedModel,
     newdata: Any,
     *,
     random: str | None,
@@ -36,7 +40,7 @@ def predict(
     offset: Any,
     unknown: Mapping[str, Any],
 ) -> Any:
-    """See `LinearMixedModel.predict`."""
+    """See `FitMethods.predict`."""
     refuse_unknown("predict", unknown, ARGUMENTS)
     choose("predict", "type", type, ("response", "link"))
     for name, value in (("allow_new_levels", allow_new_levels), ("se", se)):
@@ -54,13 +58,35 @@ def predict(
         )
     columns = {"estimate": predicted(fit.estimate, rows, masks)}
     if se:
-        columns["std_error"] = standard_errors(fit.design, fit.estimate, rows, masks)
+        columns["std_error"] = standard_errors(*_normal_equations(fit), rows, masks)
+    if isinstance(fit.estimate, GeneralizedEstimate) and type == "response":
+        columns = _on_response_scale(fit.estimate.family.link, columns)
     if newdata is None:
         columns = {name: pad(fit, values) for name, values in columns.items()}
     return _labelled(columns, newdata)
 
 
-def predicted(estimate: LinearEstimate, rows: ScoredRows, masks: tuple[Mask, ...]) -> Floats:
+def _normal_equations(fit: MixedModel) -> tuple[Design, LinearEstimate]:
+    """The linear model itself, or that of a generalized model's last iteration."""
+    estimate = fit.estimate
+    if isinstance(estimate, GeneralizedEstimate):
+        return as_linear(fit.design, estimate)
+    return fit.design, estimate
+
+
+def _on_response_scale(link: Link, columns: dict[str, Floats]) -> dict[str, Floats]:
+    """Means, and standard errors by the delta method."""
+    eta = columns["estimate"]
+    known = ~np.isnan(eta)
+    out = {name: np.full(eta.shape, np.nan) for name in columns}
+    out["estimate"][known] = link.mu(eta[known])
+    if "std_error" in columns:
+        slope = np.abs(link.derivatives(eta[known])[0])
+        out["std_error"][known] = slope * columns["std_error"][known]
+    return out
+
+
+def predicted(estimate: Estimate, rows: ScoredRows, masks: tuple[Mask, ...]) -> Floats:
     """(m,) X beta + offset + Z b, the effects of unseen levels being zero."""
     eta = rows.X @ estimate.beta
     if rows.offset is not None:

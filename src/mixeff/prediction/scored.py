@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mixeff.design.design import Design
     from mixeff.design.random import RandomState
     from mixeff.frames.columns import Frame
+    from mixeff.frames.labels import Levels
 
 Floats = NDArray[np.float64]
 
@@ -114,15 +115,37 @@ def _refuse_unseen(state: RandomState, group: str, frame: Frame, codes: NDArray[
         )
 
 
-def _level_names(state: RandomState, frame: Frame, rows: NDArray[np.int64]) -> list[str]:
-    """Levels of the grouping factor in some rows, as the fit would name them."""
+def told_apart(
+    design: Design, frame: Frame, i: int, codes: NDArray[np.int32]
+) -> tuple[NDArray[np.int32], int]:
+    """Codes of one random term with unseen levels counted on, and the number of levels."""
+    from mixeff.design.scoring import MISSING
+
+    n_levels = design.random[i].n_levels
+    unseen = np.flatnonzero((codes < 0) & (codes != MISSING))
+    if not unseen.size:
+        return codes, n_levels
+    own, _ = _own_levels(design.state.random[i], frame)
+    new, positions = np.unique(own[unseen], return_inverse=True)
+    out = codes.copy()
+    out[unseen] = n_levels + positions.reshape(-1)
+    return out, n_levels + new.size
+
+
+def _own_levels(state: RandomState, frame: Frame) -> tuple[NDArray[np.int32], Levels]:
+    """Codes of the grouping factor and its levels in the new data themselves."""
     from mixeff.design.variables import as_group, columns_used, evaluate_again
     from mixeff.frames.levels import interaction
 
     names = columns_used((v.expression for v in state.group_variables), frame)
     columns, n_rows = frame.read(names), frame.n_rows()
     factors = [as_group(evaluate_again(v, columns, n_rows), v.label) for v in state.group_variables]
-    codes, levels = factors[0] if len(factors) == 1 else interaction(factors)
+    return factors[0] if len(factors) == 1 else interaction(factors)
+
+
+def _level_names(state: RandomState, frame: Frame, rows: NDArray[np.int64]) -> list[str]:
+    """Levels of the grouping factor in some rows, as the fit would name them."""
+    codes, levels = _own_levels(state, frame)
     return [levels[code] for code in dict.fromkeys(codes[rows].tolist())]
 
 

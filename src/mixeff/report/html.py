@@ -96,10 +96,11 @@ def summary_html(summary: SummaryTable) -> str:
     """The summary of a fit for a notebook."""
     formula = " ".join(line.strip() for line in summary.formula)
     groups = "; ".join(f"{name}, {count}" for name, count in summary.ngroups)
-    remarks = [*summary.warnings, *summary.footer]
+    remarks = [*summary.warnings, *summary.footer, *summary.remarks]
     return page_part(
         f"<p><strong>{escape(summary.title.rpartition('[')[0].strip())}</strong></p>",
         f"<p><code>{escape(formula)}</code>, data <code>{escape(summary.data_name)}</code></p>",
+        paragraph(f"Family: {summary.family}") if summary.family else "",
         paragraph(_arguments(summary)) if _arguments(summary) else "",
         _criteria(summary),
         _quantiles(summary),
@@ -137,7 +138,7 @@ def _variances(varcorr: VarCorr, digits: int, variances: bool, caption: str) -> 
 
 def _coefficients(summary: SummaryTable) -> str:
     headings, values = summary.coefficient_matrix()
-    test, tested = headings.index("t value"), summary.p_value is not None
+    test, tested = headings.index(f"{summary.test} value"), summary.p_value is not None
     cells = coefficient_cells(
         values,
         digits=DIGITS,

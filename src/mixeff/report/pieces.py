@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 from mixeff.report.layout import LINE_WIDTH, display_width, named_vector
@@ -27,11 +28,28 @@ def title(is_reml: bool, class_name: str) -> str:
     return f"Linear mixed model fit by {method} ['{class_name}']"
 
 
+def generalized_title(n_agq: int, class_name: str) -> str:
+    """``Generalized linear mixed model fit by maximum likelihood (Laplace ...)``, in two lines."""
+    method = (
+        "Laplace Approximation"
+        if n_agq == 1
+        else f"Adaptive Gauss-Hermite Quadrature, nAGQ = {n_agq}"
+    )
+    text = f"Generalized linear mixed model fit by maximum likelihood ({method})"
+    wrapped = textwrap.wrap(text, LINE_WIDTH - 3, subsequent_indent="  ", break_on_hyphens=False)
+    return "\n".join(wrapped) + f" [{class_name}]"
+
+
 def call_lines(
-    formula: Sequence[str], data_name: str, weights: str | None, offset: str | None
+    formula: Sequence[str],
+    data_name: str,
+    weights: str | None,
+    offset: str | None,
+    family: str | None = None,
 ) -> list[str]:
-    """Formula, data, weights, offset."""
-    lines = filled(["Formula:", *formula])
+    """Family, formula, data, weights, offset."""
+    lines = [] if family is None else [f" Family: {family}"]
+    lines += filled(["Formula:", *formula])
     lines.append(f"   Data: {data_name}")
     if weights is not None:
         lines.append(f"Weights: {weights}")
@@ -55,3 +73,11 @@ def group_lines(nobs: int, ngroups: Mapping[str, int] | Sequence[tuple[str, int]
 def warning_lines(warnings: Sequence[str]) -> list[str]:
     """The lines under ``fit warnings:``, none without warnings."""
     return ["fit warnings:", *warnings] if warnings else []
+
+
+def remark_lines(remarks: Sequence[str]) -> list[str]:
+    """Sentences about the fit, an empty line before each, broken at the width."""
+    lines: list[str] = []
+    for sentence in remarks:
+        lines += ["", *textwrap.wrap(sentence, LINE_WIDTH - 1, break_on_hyphens=False)]
+    return lines

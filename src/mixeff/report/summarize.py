@@ -10,13 +10,16 @@ from numpy.typing import NDArray
 
 from mixeff.errors import OptionError
 from mixeff.formula import deparse, parse_expression
+from mixeff.generalized.estimate import GeneralizedEstimate
 from mixeff.inference.coefficients import coefficient_table, covariance
+from mixeff.model.scales import has_scale
 from mixeff.report.correlation import MOST_SHOWN, correlation_of, hidden_note
-from mixeff.report.pieces import title
+from mixeff.report.numbers import format_number
+from mixeff.report.pieces import generalized_title, title
 from mixeff.report.summary import SummaryTable
 
 if TYPE_CHECKING:
-    from mixeff.model.fit import LinearMixedModel
+    from mixeff.model.mixed import MixedModel
     from mixeff.optimize.verdict import Verdict
 
 Floats = NDArray[np.float64]
@@ -26,13 +29,13 @@ DIFFERENT_SCALES = "Some predictor variables are on very different scales: consi
 
 
 def summarize(
-    fit: LinearMixedModel, ddf: str | None = None, correlation: bool | None = None
+    fit: MixedModel, ddf: str | None = None, correlation: bool | None = None
 ) -> SummaryTable:
-    """The summary of a linear mixed model.
+    """The summary of a mixed model.
 
     Parameters
     ----------
-    fit : LinearMixedModel
+    fit : MixedModel
     ddf : None
         The method for degrees of freedom; only None (t values without p values) exists so far.
     correlation : bool or None
@@ -57,11 +60,12 @@ def summarize(
     likelihoods = () if fit.is_reml else (fit.aic, fit.bic, fit.loglik, -2.0 * fit.loglik)
     weights, offset = argument_texts(fit)
     return SummaryTable(
-        title=title(fit.is_reml, type(fit).__name__),
+        title=title_of(fit),
         formula=formula_lines(fit),
         data_name=fit.data_name,
         weights=weights,
         offset=offset,
+        family=family_text(fit),
         is_reml=fit.is_reml,
         reml_criterion=fit.reml_criterion,
         likelihoods=likelihoods,
@@ -74,13 +78,40 @@ def summarize(
         estimate=table.estimate,
         std_error=table.std_error,
         statistic=table.statistic,
+        test="t" if family_text(fit) is None else "z",
         df=table.df,
         p_value=table.p_value,
         correlation=correlation_of(covariance(fit.estimate)) if shown else None,
         warnings=fit_warnings(fit),
         footer=convergence_lines(fit.convergence),
         note=hidden_note(p) if correlation is None and p > MOST_SHOWN else "",
+        remarks=remarks(fit),
     )
+
+
+def title_of(fit: MixedModel) -> str:
+    """What kind of model was fitted, and how."""
+    name = type(fit).__name__
+    if isinstance(fit.estimate, GeneralizedEstimate):
+        return generalized_title(fit.estimate.n_agq, name)
+    return title(fit.is_reml, name)
+
+
+def family_text(fit: MixedModel) -> str | None:
+    """``binomial  ( logit )``; None for a linear model."""
+    if not isinstance(fit.estimate, GeneralizedEstimate):
+        return None
+    family, dispersion = fit.estimate.family, fit.estimate.dispersion
+    name = family.name
+    if dispersion is not None and not has_scale(fit.estimate):
+        # The shape of a negative binomial stands in its name, as in lme4.
+        name = f"{name.partition('(')[0]}({format_number(dispersion, 5)})"
+    return f"{name}  ( {family.link.name} )"
+
+
+def remarks(fit: MixedModel) -> tuple[str, ...]:
+    """Sentences about a generalized fit: separation, the error of Laplace, overdispersion."""
+    return fit.estimate.notes if isinstance(fit.estimate, GeneralizedEstimate) else ()
 
 
 def _quartiles(residuals: Floats) -> tuple[float, ...]:
@@ -89,12 +120,12 @@ def _quartiles(residuals: Floats) -> tuple[float, ...]:
     return tuple(np.quantile(known, [0.0, 0.25, 0.5, 0.75, 1.0]).tolist())
 
 
-def formula_lines(fit: LinearMixedModel) -> tuple[str, ...]:
+def formula_lines(fit: MixedModel) -> tuple[str, ...]:
     """The formula in the lines R breaks it into."""
     return fit.request.parsed.display_lines or (fit.formula_display,)
 
 
-def argument_texts(fit: LinearMixedModel) -> tuple[str | None, str | None]:
+def argument_texts(fit: MixedModel) -> tuple[str | None, str | None]:
     """How the caller named weights and offset; None where there are none."""
     return _argument_text(fit.request.weights), _argument_text(fit.request.offset)
 
@@ -108,7 +139,7 @@ def _argument_text(value: Any) -> str | None:
     return name if isinstance(name, str) and name else "(array)"
 
 
-def fit_warnings(fit: LinearMixedModel) -> tuple[str, ...]:
+def fit_warnings(fit: MixedModel) -> tuple[str, ...]:
     """What lme4 lists under ``fit warnings:``, in its words and order."""
     sentences = []
     if count := len(fit.dropped):

@@ -12,7 +12,13 @@ from mixeff.report.coefmat import coefficient_lines
 from mixeff.report.correlation import correlation_lines
 from mixeff.report.layout import named_vector
 from mixeff.report.numbers import format_column, format_number, round_decimals, zap_small
-from mixeff.report.pieces import call_lines, criteria_lines, group_lines, warning_lines
+from mixeff.report.pieces import (
+    call_lines,
+    criteria_lines,
+    group_lines,
+    remark_lines,
+    warning_lines,
+)
 from mixeff.report.variances import variance_lines
 
 if TYPE_CHECKING:
@@ -52,6 +58,9 @@ class SummaryTable:
     warnings : tuple of str, what lme4 lists under ``fit warnings:``
     footer : tuple of str, lines about convergence, if there is something to say
     note : str, why the correlations are not shown, else empty
+    family : str or None, distribution and link of a generalized model
+    test : {"t", "z"}, the name of the statistic
+    remarks : tuple of str, sentences about a generalized fit
     """
 
     title: str
@@ -77,6 +86,9 @@ class SummaryTable:
     warnings: tuple[str, ...] = ()
     footer: tuple[str, ...] = ()
     note: str = ""
+    family: str | None = None
+    test: str = "t"
+    remarks: tuple[str, ...] = ()
 
     @property
     def coefficients(self) -> pd.DataFrame:
@@ -100,16 +112,16 @@ class SummaryTable:
         if self.df is not None:
             headings.append("df")
             columns.append(self.df)
-        headings.append("t value")
+        headings.append(f"{self.test} value")
         columns.append(self.statistic)
         if self.p_value is not None:
-            headings.append("Pr(>|t|)")
+            headings.append(f"Pr(>|{self.test}|)")
             columns.append(self.p_value)
         return headings, np.column_stack(columns)
 
     def __str__(self) -> str:
         parts = [
-            [self.title, *call_lines(self.formula, self.data_name, self.weights, self.offset)],
+            [self.title, *self._call_lines()],
             self._criterion_lines(),
             ["Scaled residuals: ", *self._quantile_lines()],
             [
@@ -125,8 +137,10 @@ class SummaryTable:
             parts.append(["Correlation of Fixed Effects:", *lines])
         text = "\n\n".join("\n".join(lines) for lines in parts)
         tail = [*warning_lines(self.warnings), *self.footer]
+        tail_of_remarks = remark_lines(self.remarks)
         # lme4 ends with an empty line after a remark on convergence.
-        return "\n".join([text, *tail, ""] if self.footer else [text, *tail])
+        tail += ["", *tail_of_remarks] if self.footer else tail_of_remarks
+        return "\n".join([text, *tail])
 
     def __repr__(self) -> str:
         return str(self)
@@ -135,6 +149,9 @@ class SummaryTable:
         from mixeff.report.html import summary_html
 
         return summary_html(self)
+
+    def _call_lines(self) -> list[str]:
+        return call_lines(self.formula, self.data_name, self.weights, self.offset, self.family)
 
     def _criterion_lines(self) -> list[str]:
         if self.reml_criterion is not None:
@@ -148,7 +165,7 @@ class SummaryTable:
 
     def _coefficient_lines(self) -> list[str]:
         headings, values = self.coefficient_matrix()
-        test = headings.index("t value")
+        test = headings.index(f"{self.test} value")
         return coefficient_lines(
             self.names,
             headings,
