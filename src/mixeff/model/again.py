@@ -37,11 +37,7 @@ class Recipe(NamedTuple):
 
 def recipe(fit: MixedModel) -> Recipe:
     """The recipe of a fitted model."""
-    if fit.request.family is None:
-        return Recipe(LMER_ARGUMENTS, prepare, fit_design)
-    from mixeff.model import generalized_fitting as made
-
-    return Recipe(made.GLMER_ARGUMENTS, made.prepare, made.fit_design)
+    return Recipe(LMER_ARGUMENTS, prepare, fit_design)
 
 
 def update(

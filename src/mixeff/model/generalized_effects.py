@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mixeff.linear.estimate import LinearEstimate
+from mixeff.linear.estimate import LinearEstimate, Outcome
 from mixeff.model import effects
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def as_linear(design: Design, estimate: GeneralizedEstimate) -> tuple[Design, Li
         criterion=-2.0 * estimate.loglik,
         pwrss=float("nan"),
         modes=estimate.modes,
-        convergence=estimate.convergence,
+        outcome=Outcome.known(estimate.convergence),
     )
     return working, linear
 
