@@ -74,6 +74,10 @@ class Partition:
         pairs = zip(self.structures, factors, strict=True)
         return np.concatenate([s.from_root(f) for s, f in pairs])
 
+    def moved(self, theta: Floats, factors: Sequence[Floats]) -> Floats:
+        """``from_factors``; parameters that are no covariances would be taken from ``theta``."""
+        return self.from_factors(factors)
+
     def pivoted(self, theta: Floats) -> Partition:
         """Every term in the order of its pivoted factor (self where no term gains by it)."""
         pairs = zip(self.structures, self.split(theta), strict=True)

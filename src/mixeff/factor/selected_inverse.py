@@ -85,14 +85,19 @@ def invert_tail(factor: BlockedFactor, store: Store, size: int) -> Floats:
     return Q
 
 
-def invert_stages(factor: BlockedFactor, store: Store, size: int, Q: Floats) -> None:
-    """From the last stage to the first: K_l, and for all but the first the inverse itself."""
+def invert_stages(
+    factor: BlockedFactor, store: Store, size: int, Q: Floats, full: bool = False
+) -> None:
+    """From the last stage to the first: K_l, and for all but the first the inverse itself.
+
+    With ``full`` the inverse on the rows of the first stage's ``B`` is made too.
+    """
     layout, scratch = factor.layout, factor.system.scratch()
     drop = layout.products.size - size
     for s in reversed(range(len(layout.stages))):
         stage, at = layout.stages[s], store.stages[s]
         QB, K = scratch.rows[s], scratch.K[s]
-        factor.system.tail.inverse_rows(s, drop, at.B, Q, QB, half=s == 0)
+        factor.system.tail.inverse_rows(s, drop, at.B, Q, QB, half=s == 0 and not full)
         for link in stage.links:
             kernels.inverse_stage(
                 stage.pointer, link.offset, drop, link.ancestor, link.place, at.B,
@@ -101,6 +106,7 @@ def invert_stages(factor: BlockedFactor, store: Store, size: int, Q: Floats) -> 
         kernels.level_quadratic(stage.pointer, at.B, QB, K)
         if s > 0:
             kernels.stage_inverse(at.R, K, scratch.diagonal[s])
+        if s > 0 or full:
             kernels.stage_off_inverse(stage.pointer, at.R, QB)
 
 

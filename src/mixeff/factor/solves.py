@@ -80,8 +80,11 @@ def _backward(factor: BlockedFactor, t: Floats) -> Floats:
     return b
 
 
-def conditional_modes(factor: BlockedFactor) -> ModeState:
-    """Solve for the response: the forward half is the last row of the factor."""
+def conditional_modes(factor: BlockedFactor, fixed: bool = True) -> ModeState:
+    """Solve for the response: the forward half is the last row of the factor.
+
+    Without ``fixed`` the random effects alone are solved for, as if there were no X.
+    """
     layout = factor.layout
     u = np.zeros((layout.width, 1))
     for stage, at in zip(layout.stages, factor.store.stages, strict=True):
@@ -89,6 +92,8 @@ def conditional_modes(factor: BlockedFactor) -> ModeState:
         own = slice(stage.start, stage.start + of_response.size)
         np.einsum("la,lab->lb", of_response, at.R, out=u[own].reshape(of_response.shape))
     u[layout.tail : -1, 0] = factor.system.tail.response_row(factor.store.L)
+    if not fixed:
+        u[layout.width - 1 - factor.system.p :] = 0.0
     b = _backward(factor, u)
     return ModeState(u, b)
 
@@ -124,9 +129,34 @@ def unscaled_covariance(factor: BlockedFactor) -> Floats:
 def information(
     factor: BlockedFactor, scores: Sequence[Floats], slopes: Sequence[Floats]
 ) -> Floats:
-    """C' Z' P Z C as the Schur complement of the extra columns Z C, stage by stage.
+    """C' Z' P Z C as the Schur complement of the extra columns Z C."""
+    found, t, back = _reduced(factor, scores, slopes)
+    found -= t.T @ t
+    return np.asarray((np.triu(found) + np.triu(found, 1).T)[np.ix_(back, back)])
 
-    With A c the products of such a column, a stage leaves of them what it leaves of its other later
+
+def joint_information(
+    factor: BlockedFactor, scores: Sequence[Floats], slopes: Sequence[Floats]
+) -> tuple[Floats, Floats, Floats]:
+    """C'Z' V^-1 Z C (m, m), X' V^-1 Z C (p, m) and X' V^-1 X (p, p): X is not projected out.
+
+    V^-1 = W - W Z Lambda M^-1 Lambda'Z'W; scores and slopes as ``information`` takes them.
+    """
+    found, t, back = _reduced(factor, scores, slopes)
+    random = int(factor.layout.starts[-1])
+    found -= t[:random].T @ t[:random]
+    found = (np.triu(found) + np.triu(found, 1).T)[np.ix_(back, back)]
+    L = np.tril(factor.fixed_part())
+    return found, L @ t[random:, back], L @ L.T
+
+
+def _reduced(
+    factor: BlockedFactor, scores: Sequence[Floats], slopes: Sequence[Floats]
+) -> tuple[Floats, Floats, NDArray[np.int64]]:
+    """The extra columns Z C after the stages: their products, their rows of the factor's tail.
+
+    The upper triangle of the first counts; both are in elimination order, into the caller's order
+    by the positions given last. With A c the products of such a column, a stage leaves of them what it leaves of its other later
     columns: c'Gc - c'G Omega G c of their own and B (I - Omega G) c with those columns, so nothing
     has more than a row per column of the later stages and the tail.
     """
@@ -154,14 +184,15 @@ def information(
         found[: mine.stop, mine] += sums[own, : mine.stop].T @ c
     t = scale_rows(sums[:-1], layout.starts, factor.tail_Lambda, transpose=True)
     tail.solve(store.L, t, False)
-    found -= t.T @ t
     places = [np.arange(ends[at], ends[at + 1]) for at in np.argsort(order)]
-    back = np.concatenate(places)
-    return np.asarray((np.triu(found) + np.triu(found, 1).T)[np.ix_(back, back)])
+    return found, t, np.concatenate(places)
 
 
-def solve(factor: BlockedFactor, right: Floats) -> Floats:
-    """Both halves, from the caller's order to global order and back."""
+def solve(factor: BlockedFactor, right: Floats, fixed: bool = True) -> Floats:
+    """Both halves, from the caller's order to global order and back.
+
+    Without ``fixed`` the system is that of the random effects alone; the rows of X come back as 0.
+    """
     layout = factor.layout
     right = np.asarray(right, dtype=np.float64)
     given = right.reshape(right.shape[0], -1)
@@ -169,7 +200,7 @@ def solve(factor: BlockedFactor, right: Floats) -> Floats:
     where = _caller_rows(factor)
     t[where] = given
     _forward(factor, t)
-    t[-1] = 0.0
+    t[-1 if fixed else layout.width - 1 - factor.system.p :] = 0.0
     _backward(factor, t)
     return t[where].reshape(right.shape)
 

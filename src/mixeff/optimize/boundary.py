@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mixeff.covariance import Partition, null_space
-from mixeff.optimize.problem import Evaluation, Problem, resolution
+from mixeff.covariance import null_space
+from mixeff.optimize.problem import Evaluation, Parameters, Problem, resolution
 
 Floats = NDArray[np.float64]
 
@@ -31,7 +31,7 @@ class NullDirection:
     slope: float
 
 
-def null_directions(evaluation: Evaluation, partition: Partition) -> tuple[NullDirection, ...]:
+def null_directions(evaluation: Evaluation, partition: Parameters) -> tuple[NullDirection, ...]:
     """Every direction without variance, each term's in the eigenbasis of Xi on its null space."""
     found: list[NullDirection] = []
     factors = partition.term_factors(evaluation.theta)
@@ -85,7 +85,7 @@ def _line_search(
         for t, null in zip(steps, nulls, strict=True):
             column = math.sqrt(part * t) * null.direction
             factors[null.term] = np.column_stack([factors[null.term], column])
-        trial = problem.evaluate(problem.partition.from_factors(factors))
+        trial = problem.evaluate(problem.partition.moved(evaluation.theta, factors))
         if trial.value <= evaluation.value + 1e-4 * part * fall:
             return trial
         part *= 0.2
@@ -137,4 +137,5 @@ def _without(
         gone = np.array([v for t, v in directions if t == term])
         keep = np.max(np.abs(gone @ u), axis=0) < 0.5
         factors[term] = (u * s)[:, keep]
-    return problem.partition.from_factors(factors)
+    theta: Floats = problem.partition.moved(evaluation.theta, factors)
+    return theta

@@ -3,16 +3,50 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mixeff.covariance import Partition
 from mixeff.errors import ConvergenceError
 
 Floats = NDArray[np.float64]
+
+
+class Parameters(Protocol):
+    """How the parameter vector makes the Lambda of every covariance term.
+
+    A generalized model's vector holds fixed effects behind theta; ``covariance.Partition`` is the
+    case without them.
+    """
+
+    @property
+    def structures(self) -> tuple[Any, ...]:
+        """One per covariance term."""
+        ...
+
+    @property
+    def is_diagonal(self) -> NDArray[np.bool_]:
+        """Which parameters are diagonal entries of a Lambda."""
+        ...
+
+    def term_factors(self, theta: Floats, /) -> tuple[Floats, ...]:
+        """Lambda (q, q) per term."""
+        ...
+
+    def moved(self, theta: Floats, factors: Sequence[Floats], /) -> Floats:
+        """Theta with the covariances replaced, given by one square root (q, m) per term."""
+        ...
+
+    def canonical(self, theta: Floats, /) -> Floats:
+        """Diagonal entries made non-negative."""
+        ...
+
+    def pivoted(self, theta: Floats, /) -> Self:
+        """The order of a pivoted factor, where that is much better; else the same object."""
+        ...
 
 
 class Evaluation(Protocol):
@@ -57,7 +91,7 @@ class Problem(Protocol):
     """A criterion of theta, with theta cut into covariance terms by ``partition``."""
 
     @property
-    def partition(self) -> Partition:
+    def partition(self) -> Any:
         """How theta makes the Lambda of every term."""
         ...
 
@@ -65,7 +99,7 @@ class Problem(Protocol):
         """The criterion at theta (any sign of the diagonal)."""
         ...
 
-    def reordered(self, partition: Partition) -> Problem:
+    def reordered(self, partition: Any) -> Problem:
         """The same criterion of Sigma with theta laid out by another partition."""
         ...
 
@@ -104,14 +138,14 @@ class Counted:
     def __init__(self, problem: Problem, count: list[int] | None = None) -> None:
         self._problem = problem
         self._count = [0] if count is None else count
-        self.partition = problem.partition
+        self.partition: Parameters = problem.partition
 
     @property
     def evaluations(self) -> int:
         """So far, in every order of theta."""
         return self._count[0]
 
-    def reordered(self, partition: Partition) -> Counted:
+    def reordered(self, partition: Parameters) -> Counted:
         """The same criterion in another order, counted together."""
         return Counted(self._problem.reordered(partition), self._count)
 

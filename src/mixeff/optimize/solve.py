@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixeff.control import Control
-from mixeff.covariance import Partition
 from mixeff.errors import ConvergenceError
 from mixeff.optimize.boundary import (
     NullDirection,
@@ -21,7 +20,7 @@ from mixeff.optimize.boundary import (
 )
 from mixeff.optimize.fallback import NAME, fallback
 from mixeff.optimize.newton import NewtonResult, curvature, newton, predicted_decrease
-from mixeff.optimize.problem import Counted, Evaluation, Problem, resolution
+from mixeff.optimize.problem import Counted, Evaluation, Parameters, Problem, resolution
 from mixeff.optimize.starts import extra_starts
 
 Floats = NDArray[np.float64]
@@ -69,26 +68,33 @@ class _Run:
 class _Known:
     """Recognizes that a run from another start heads for the optimum already found."""
 
-    def __init__(self, partition: Partition, optimum: Evaluation) -> None:
+    def __init__(self, partition: Parameters, optimum: Evaluation) -> None:
         self._partition, self._optimum = partition, optimum
         self._near = _SAME_BASIN * (1.0 + float(np.linalg.norm(optimum.theta)))
         self.met = False
 
-    def __call__(self, evaluation: Evaluation, partition: Partition) -> bool:
+    def __call__(self, evaluation: Evaluation, partition: Parameters) -> bool:
         """True when close to the known optimum and above it."""
         above = evaluation.value - self._optimum.value
         if 0.0 <= above < _SAME_VALUE:
-            theta = self._partition.from_factors(partition.term_factors(evaluation.theta))
+            factors = partition.term_factors(evaluation.theta)
+            theta = self._partition.moved(evaluation.theta, factors)
             self.met = float(np.linalg.norm(theta - self._optimum.theta)) < self._near
         return self.met
 
 
 def solve(
-    problem: Problem, start: Floats, control: Control, *, also: Sequence[Floats] = ()
+    problem: Problem,
+    start: Floats,
+    control: Control,
+    *,
+    also: Sequence[Floats] = (),
+    others: Sequence[Floats] | None = None,
 ) -> Optimum:
     """Minimize: Newton, the boundary, the fallback if needed, extra starts if on the boundary.
 
     ``also`` are starts tried before the extra ones: the default one for a fit that had a better.
+    ``others`` are the extra ones themselves where the standard ones do not fit the parameters.
 
     Raises
     ------
@@ -106,7 +112,9 @@ def solve(
     best = _one_start(counted, first, control)
     values = [best.evaluation.value]
     if null_directions(best.evaluation, counted.partition):
-        for other in (*also, *extra_starts(counted.partition, control.extra_starts)):
+        if others is None:
+            others = extra_starts(problem.partition, control.extra_starts)
+        for other in (*also, *others):
             known = _Known(counted.partition, best.evaluation)
             run = _local(counted, counted.evaluate(other), control, "newton", known)
             values.append(best.evaluation.value if known.met else run.evaluation.value)
@@ -185,7 +193,7 @@ def _local(
     return _Run(final, result.converged, result.predicted_decrease, name)
 
 
-def _falls(evaluation: Evaluation, partition: Partition) -> bool:
+def _falls(evaluation: Evaluation, partition: Parameters) -> bool:
     """A vanished column of Lambda whose variance the deviance wants: no use to go on without it."""
     if not np.any(evaluation.theta[partition.is_diagonal] == 0.0):
         return False
@@ -202,7 +210,7 @@ def _newton(
         last = change == _REORDERINGS
 
         def stop(
-            evaluation: Evaluation, here: Partition = problem.partition, last: bool = last
+            evaluation: Evaluation, here: Parameters = problem.partition, last: bool = last
         ) -> bool:
             if known is not None and known(evaluation, here):
                 return True
@@ -223,7 +231,7 @@ def _newton(
             break
         factors = problem.partition.term_factors(theta)
         problem = problem.reordered(better)
-        current = problem.evaluate(better.from_factors(factors))
+        current = problem.evaluate(better.moved(theta, factors))
     return problem, result
 
 
@@ -232,7 +240,8 @@ def _canonical(plain: Counted, problem: Counted, evaluation: Evaluation) -> Eval
     if problem is plain:
         theta = plain.partition.canonical(evaluation.theta)
     else:
-        theta = plain.partition.from_factors(problem.partition.term_factors(evaluation.theta))
+        factors = problem.partition.term_factors(evaluation.theta)
+        theta = plain.partition.moved(evaluation.theta, factors)
     if problem is plain and np.array_equal(theta, evaluation.theta):
         return evaluation
     return plain.evaluate(theta)

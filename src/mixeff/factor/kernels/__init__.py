@@ -4,6 +4,9 @@ from __future__ import annotations
 
 try:
     from mixeff.factor.kernels._compiled import (
+        add_bilinear,
+        add_effects,
+        add_quadratic,
         backward,
         eliminate,
         factor_tail,
@@ -15,6 +18,7 @@ try:
         invert_tail,
         level_gram,
         level_order,
+        level_products,
         level_quadratic,
         nested_codes,
         pair_gram,
@@ -35,6 +39,9 @@ try:
         subtract_fits,
         symmetric_times,
         tail_traces,
+        weighted_fixed,
+        weighted_levels,
+        weighted_pairs,
     )
 except ImportError as error:
     raise ImportError(
@@ -44,6 +51,9 @@ except ImportError as error:
     ) from error
 
 __all__ = [
+    "add_bilinear",
+    "add_effects",
+    "add_quadratic",
     "backward",
     "eliminate",
     "factor_tail",
@@ -55,6 +65,7 @@ __all__ = [
     "invert_tail",
     "level_gram",
     "level_order",
+    "level_products",
     "level_quadratic",
     "nested_codes",
     "pair_gram",
@@ -75,4 +86,7 @@ __all__ = [
     "subtract_fits",
     "symmetric_times",
     "tail_traces",
+    "weighted_fixed",
+    "weighted_levels",
+    "weighted_pairs",
 ]

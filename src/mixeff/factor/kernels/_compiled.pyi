@@ -351,3 +351,39 @@ def subtract_fits(
     threads: int,
     /,
 ) -> tuple[Floats, Floats]: ...
+def weighted_levels(
+    codes: Codes,
+    pointer: Longs,
+    order: Longs,
+    Z: Floats,
+    X: Floats,
+    w: Floats,
+    c: Floats,
+    gram: Floats,
+    dense: Floats,
+    threads: int,
+) -> None: ...
+def weighted_pairs(
+    start: Longs,
+    order: Longs,
+    Z: Floats,
+    other: Floats,
+    w: Floats,
+    values: Floats,
+    threads: int,
+) -> None: ...
+def weighted_fixed(X: Floats, w: Floats, c: Floats, fixed: Floats, threads: int) -> None: ...
+def add_effects(codes: Codes, Z: Floats, effects: Floats, out: Floats, threads: int) -> None: ...
+def add_quadratic(codes: Codes, Z: Floats, blocks: Floats, out: Floats, threads: int) -> None: ...
+def add_bilinear(
+    position: Codes, Z: Floats, other: Floats, blocks: Floats, out: Floats, threads: int
+) -> None: ...
+def level_products(
+    codes: Codes,
+    pointer: Longs,
+    order: Longs,
+    Z: Floats,
+    values: Floats,
+    out: Floats,
+    threads: int,
+) -> None: ...

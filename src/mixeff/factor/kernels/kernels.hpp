@@ -63,6 +63,18 @@ void stage_information(Cube G, Mat Lambda, Cube T, Cube R, bool divide, Longs po
 void symmetric_times(Mat S, int64_t first, int64_t last, Mat c, int64_t at, MatOut out);
 void residual_scores(Cube G, Longs pointer, Codes columns, Mat B, int64_t start, Mat b, MatOut z);
 
+// Row weights that change while the pattern stays: penalized IRLS.
+void weighted_levels(Codes codes, Longs pointer, Longs order, Mat Z, Mat X, Vec weight, Vec product,
+                     CubeOut gram, CubeOut dense, int threads);
+void weighted_pairs(Longs start, Longs order, Mat Z, Mat other, Vec weight, CubeOut values,
+                    int threads);
+void weighted_fixed(Mat X, Vec weight, Vec product, MatOut fixed, int threads);
+void add_effects(Codes codes, Mat Z, Mat effects, VecOut out, int threads);
+void add_quadratic(Codes codes, Mat Z, Cube blocks, VecOut out, int threads);
+void add_bilinear(Codes position, Mat Z, Mat other, Cube blocks, VecOut out, int threads);
+void level_products(Codes codes, Longs pointer, Longs order, Mat Z, Vec values, MatOut out,
+                    int threads);
+
 // Whole fits of small models: what they return stands in factor/small.py.
 nb::tuple small_fit(Cube G, Longs pointer, Codes columns, Mat B, Mat A, Longs blocks, Longs terms,
                     int64_t n, bool reml, Vec start, Mat extra, double tolerance,

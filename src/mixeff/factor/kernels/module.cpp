@@ -50,6 +50,13 @@ NB_MODULE(_compiled, m) {
     def(m, "stage_information", &stage_information, free_gil());
     def(m, "symmetric_times", &symmetric_times, free_gil());
     def(m, "residual_scores", &residual_scores, free_gil());
+    def(m, "weighted_levels", &weighted_levels, free_gil());
+    def(m, "weighted_pairs", &weighted_pairs, free_gil());
+    def(m, "weighted_fixed", &weighted_fixed, free_gil());
+    def(m, "add_effects", &add_effects, free_gil());
+    def(m, "add_quadratic", &add_quadratic, free_gil());
+    def(m, "add_bilinear", &add_bilinear, free_gil());
+    def(m, "level_products", &level_products, free_gil());
     def(m, "small_fit", &small_fit);
     def(m, "small_fits", &small_fits);
     def(m, "small_arrays", &small_arrays);

@@ -1,0 +1,137 @@
+"""New values into a layout whose pattern stays: the penalized system of another set of weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixeff.crossproducts.blocks import CrossProducts
+from mixeff.factor.cholesky import BlockedSystem
+from mixeff.factor.stages import Layout
+from mixeff.factor.tail_products import entries, upper_triangle
+
+Floats = NDArray[np.float64]
+Longs = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class PairPlaces:
+    """Where the products of a stage with another factor lie in the rows of its ``B``.
+
+    Attributes
+    ----------
+    key : (i, k), the pair in ``CrossProducts.pairs``
+    flip : bool, the stage is factor i (else k)
+    rows : (nnz, q) int64 array
+        Row of ``B`` for every column of the other factor's level, in the order of the pair.
+    """
+
+    key: tuple[int, int]
+    flip: bool
+    rows: Longs
+
+    def block(self, values: Floats) -> Floats:
+        """(nnz, q, q_stage) products of a pair as ``B`` has them."""
+        return values.transpose(0, 2, 1) if self.flip else values
+
+
+@dataclass(frozen=True, slots=True)
+class StagePlaces:
+    """Where the products of one stage lie; ``dense`` (J, p + 1) are the rows of X and y."""
+
+    pairs: tuple[PairPlaces, ...]
+    dense: Longs
+
+
+def stage_places(layout: Layout, s: int, products: CrossProducts) -> StagePlaces:
+    """As ``stages.build_stage`` laid them out."""
+    stage = layout.stages[s]
+    first = np.array(stage.pointer[:-1])
+    found: list[PairPlaces] = []
+    for later in layout.stages[s + 1 :]:
+        pair = products.pair(stage.group, later.group)
+        q = later.G.shape[1]
+        found.append(_places(products, stage.group, later.group, first[pair.row_of_pair()], q))
+        first += q
+    for k in layout.tail_groups:
+        pair = products.pair(stage.group, k)
+        q, level = pair.values.shape[2], pair.row_of_pair()
+        rows = first[level] + (np.arange(level.size) - pair.indptr[level]) * q
+        found.append(_places(products, stage.group, k, rows, q))
+        first += pair.row_counts() * q
+    return StagePlaces(tuple(found), first[:, None] + np.arange(products.p + 1))
+
+
+def _places(products: CrossProducts, own: int, other: int, rows: Longs, q: int) -> PairPlaces:
+    """``rows`` are in the order of the pair with ``own`` as row factor."""
+    if (own, other) in products.pairs:
+        return PairPlaces((own, other), True, rows[:, None] + np.arange(q))
+    order = np.argsort(products.pairs[other, own].indices, kind="stable")
+    stored = np.empty_like(rows)
+    stored[order] = rows
+    return PairPlaces((other, own), False, stored[:, None] + np.arange(q))
+
+
+class Refillable:
+    """A system whose cross-products change in value only.
+
+    Parameters
+    ----------
+    products : CrossProducts
+        Its arrays hold the values of the present weights; new ones are written into them.
+    threads : int, of the kernels
+
+    Attributes
+    ----------
+    system : BlockedSystem
+    products : CrossProducts, as given
+    places : tuple of StagePlaces, one per stage
+    """
+
+    def __init__(self, products: CrossProducts, *, threads: int = 1) -> None:
+        self.products = products
+        self.system = BlockedSystem(products, threads=threads)
+        layout = self.system.layout
+        self.places = tuple(stage_places(layout, s, products) for s in range(len(layout.stages)))
+        size = layout.products.size
+        parts = [r * size + c for r, c, _ in entries(products, layout.tail_groups, layout.starts)]
+        self._above: Longs = np.concatenate(parts)
+        rows, columns = np.divmod(self._above, size)
+        self._below: Longs = columns * size + rows
+
+    def refresh(self) -> None:
+        """Carry the present values of ``products`` into the system.
+
+        Factors made before must not be asked for anything but solutions afterwards.
+        """
+        layout, products = self.system.layout, self.products
+        for stage, places in zip(layout.stages, self.places, strict=True):
+            group = products.groups[stage.group]
+            if stage.G is not group.gram:
+                np.copyto(stage.G, group.gram)
+            for pair in places.pairs:
+                stage.B[pair.rows] = pair.block(products.pairs[pair.key].values)
+            if not np.shares_memory(stage.B, group.dense):
+                stage.B[places.dense] = group.dense
+        values = np.concatenate([v.ravel() for v in tail_values(products, layout.tail_groups)])
+        if layout.products.full.size:
+            flat = layout.products.full.reshape(-1)
+            flat[self._above] = values
+            flat[self._below] = values
+        else:
+            layout.products.values[...] = values
+
+
+def tail_values(products: CrossProducts, groups: tuple[int, ...]) -> Iterator[Floats]:
+    """The values of ``tail_products.entries``, in its order."""
+    yield products.fixed[upper_triangle(products.p + 1)]
+    for a, i in enumerate(groups):
+        group = products.groups[i]
+        yield group.dense
+        left, right = upper_triangle(group.n_columns)
+        yield group.gram[:, left, right]
+        for b in range(a):
+            yield products.pair(groups[b], i).values
