@@ -158,9 +158,7 @@ class WeightedRows:
         found = []
         for g in self.groups:
             out = np.empty((g.n_levels, g.Z.shape[1]))
-            kernels.level_products(
-                g.codes, g.pointer, g.order, g.Z, values, out, self.threads
-            )
+            kernels.level_products(g.codes, g.pointer, g.order, g.Z, values, out, self.threads)
             found.append(out)
         return tuple(found), values @ self.X
 

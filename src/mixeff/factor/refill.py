@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mixeff.crossproducts.blocks import CrossProducts
-from mixeff.factor.cholesky import BlockedSystem
+from mixeff.factor.cholesky import BlockedFactor, BlockedSystem
 from mixeff.factor.stages import Layout
 from mixeff.factor.tail_products import entries, upper_triangle
 
@@ -89,10 +89,14 @@ class Refillable:
     system : BlockedSystem
     products : CrossProducts, as given
     places : tuple of StagePlaces, one per stage
+    latest : BlockedFactor or None, the last factor of the present values
+    weights : (n,) array or None, the row weights the present values belong to (the very object)
     """
 
     def __init__(self, products: CrossProducts, *, threads: int = 1) -> None:
         self.products = products
+        self.latest: BlockedFactor | None = None
+        self.weights: Floats | None = None
         self.system = BlockedSystem(products, threads=threads)
         layout = self.system.layout
         self.places = tuple(stage_places(layout, s, products) for s in range(len(layout.stages)))
@@ -101,6 +105,13 @@ class Refillable:
         self._above: Longs = np.concatenate(parts)
         rows, columns = np.divmod(self._above, size)
         self._below: Longs = columns * size + rows
+
+    def factorize(self, Lambda: Sequence[Floats], weights: Floats) -> BlockedFactor:
+        """Factor at the present values of ``products``, which belong to ``weights``."""
+        self.latest, self.weights = None, weights
+        self.refresh()
+        self.latest = self.system.factorize(Lambda)
+        return self.latest
 
     def refresh(self) -> None:
         """Carry the present values of ``products`` into the system.

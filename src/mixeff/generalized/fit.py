@@ -1,0 +1,215 @@
+"""Fit a generalized linear mixed model: optimize in working coordinates, report in the caller's."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixeff.control import Control
+from mixeff.design.design import Design
+from mixeff.errors import OptionError
+from mixeff.factor.threads import one_blas_thread
+from mixeff.generalized.estimate import GeneralizedEstimate
+from mixeff.generalized.families.family import Family
+from mixeff.generalized.information import exact_information, given_theta
+from mixeff.generalized.laplace import LaplaceEvaluation, LaplaceProblem
+from mixeff.generalized.parameters import JointPartition
+from mixeff.generalized.pirls import Pirls
+from mixeff.generalized.starting import starting_theta
+from mixeff.generalized.working import GeneralizedModel, working_generalized
+from mixeff.optimize import Optimum, Verdict, solve
+from mixeff.optimize.sentences import TermNames, verdict
+from mixeff.optimize.starts import extra_starts
+
+Floats = NDArray[np.float64]
+
+
+def fit_generalized(
+    design: Design,
+    family: Family,
+    *,
+    n_agq: int = 1,
+    control: Control,
+    start: Sequence[float] | Floats | None = None,
+    like: GeneralizedEstimate | None = None,
+) -> GeneralizedEstimate:
+    """Maximize the approximated marginal likelihood.
+
+    Parameters
+    ----------
+    design : Design
+        For a binomial the response is a proportion and the weights are the trials.
+    family : Family
+    n_agq : int
+        0: fixed effects inside the penalized IRLS; 1: Laplace; more: adaptive Gauss-Hermite
+        quadrature with so many nodes per random effect, for one grouping factor.
+    control : Control
+    start : sequence of float, optional
+        Theta in lme4's order and the caller's units, with the fixed effects behind it if wanted.
+    like : GeneralizedEstimate, optional
+        A fit of a model of the same shape to start from.
+
+    Returns
+    -------
+    GeneralizedEstimate
+
+    Raises
+    ------
+    OptionError
+        If ``start`` has the wrong length, or ``n_agq`` cannot be had for this model.
+    DataError
+        If the response holds values the family does not allow.
+    ConvergenceError
+        If the likelihood cannot be computed at the start.
+    """
+    began = time.perf_counter()
+    family.check_response(design.response, design.weights)
+    expected = control.laplace == "expected"
+    with one_blas_thread():
+        model = working_generalized(design, family, expected=expected, threads=control.threads)
+        first = _start(design, model, start, like)
+        optimum = _maximize(model, first, n_agq, control)
+        return _estimate(design, model, optimum, n_agq, began)
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """Working parameters to begin with; fixed effects None where PIRLS shall find them."""
+
+    theta: Floats
+    beta: Floats | None
+    dispersion: float
+
+
+def _start(
+    design: Design,
+    model: GeneralizedModel,
+    start: Sequence[float] | Floats | None,
+    like: GeneralizedEstimate | None,
+) -> _Start:
+    """What the caller gave, or moments."""
+    coordinates, partition = model.coordinates, model.partition
+    dispersion = model.first.dispersion
+    if like is not None and like.dispersion is not None:
+        dispersion = like.dispersion
+    if start is not None:
+        theta, beta = checked_start(design, start)
+    elif like is not None and not like.convergence.singular:
+        theta, beta = like.theta, like.beta
+    else:
+        terms = model.first.terms
+        found = starting_theta(model.rows, partition, terms.weight, terms.score)
+        return _Start(found, None, dispersion)
+    inner = coordinates.working_theta(partition, theta)
+    if beta is None:
+        return _Start(inner, None, dispersion)
+    return _Start(inner, coordinates.fixed.inverse @ beta, dispersion)
+
+
+def checked_start(design: Design, start: Sequence[float] | Floats) -> tuple[Floats, Floats | None]:
+    """Theta and, if given, beta; an OptionError tells what is expected."""
+    k, p = sum(t.n_theta for t in design.random), design.X.shape[1]
+    try:
+        values = np.asarray(start, dtype=np.float64)
+    except (TypeError, ValueError):
+        values = np.full(0, np.nan)
+    if values.shape not in ((k,), (k + p,)):
+        raise OptionError(
+            f"start must hold {k} numbers, the Cholesky factors theta of the random effects, or "
+            f"{k + p} with the {p} fixed effects behind them; got shape {np.shape(start)}."
+        )
+    if not np.isfinite(values).all():
+        raise OptionError("start must hold finite numbers only; it contains NaN or infinity.")
+    return values[:k], values[k:] if values.size > k else None
+
+
+def _maximize(model: GeneralizedModel, first: _Start, n_agq: int, control: Control) -> Optimum:
+    """The optimum of the criterion, in working coordinates."""
+    pirls = Pirls(model, joint=True)
+    Lambda = model.partition.block_factors(first.theta)
+    beta = model.first.beta if first.beta is None else first.beta
+    begin = pirls.at(Lambda, model.zero_effects(), beta, first.dispersion)
+    if first.beta is None or n_agq == 0:
+        begin = pirls.find(Lambda, None, first.dispersion, begin).point
+    free = [] if n_agq == 0 else [begin.beta]
+    if model.family.has_dispersion:
+        free.append(np.array([math.log(first.dispersion)]))
+    behind = np.concatenate([*free, np.empty(0)])
+    partition = JointPartition(model.partition, behind.size)
+    problem = LaplaceProblem(model, partition, joint=n_agq == 0, start=begin)
+    others = [
+        np.concatenate([theta, behind])
+        for theta in extra_starts(model.partition, control.extra_starts)
+    ]
+    return solve(problem, np.concatenate([first.theta, behind]), control, others=others)
+
+
+def _estimate(
+    design: Design, model: GeneralizedModel, optimum: Optimum, n_agq: int, began: float
+) -> GeneralizedEstimate:
+    """Everything in the caller's units at the optimum."""
+    evaluation = optimum.evaluation
+    assert isinstance(evaluation, LaplaceEvaluation)
+    coordinates, partition = model.coordinates, model.partition
+    point = evaluation.point
+    theta = coordinates.theta(partition, evaluation.problem.partition.theta(evaluation.theta))
+    effects = [u @ L.T for u, L in zip(point.u, evaluation.Lambda, strict=True)]
+    variances = partition.per_term_square(evaluation.conditional_variances())
+    gradient, slopes = _callers_gradient(model, evaluation, theta)
+    information = (
+        given_theta(evaluation, theta, coordinates)
+        if n_agq == 0
+        else exact_information(evaluation, theta, coordinates)
+    )
+    return GeneralizedEstimate(
+        family=model.family,
+        n_agq=n_agq,
+        laplace="expected" if model.expected else "observed",
+        theta=theta,
+        Lambda=partition.term_factors(theta),
+        beta=coordinates.fixed.matrix @ point.beta,
+        dispersion=evaluation.dispersion if model.family.has_dispersion else None,
+        loglik=-0.5 * evaluation.value,
+        modes=coordinates.modes(partition.per_term(effects)),
+        linear_predictor=point.eta,
+        covariance=information.covariance,
+        information=information.matrix,
+        conditional_variances=coordinates.variances(variances),
+        convergence=_verdict(design, model, optimum, theta, gradient, slopes, began),
+    )
+
+
+def _callers_gradient(
+    model: GeneralizedModel, evaluation: LaplaceEvaluation, theta: Floats
+) -> tuple[Floats, tuple[Floats, ...]]:
+    """Gradient in (theta, beta, log dispersion) and Xi per term, in the caller's units."""
+    partition, coordinates = model.partition, model.coordinates
+    slopes = coordinates.sigma_slopes(evaluation.sigma_slopes)
+    pairs = zip(slopes, partition.term_factors(theta), strict=True)
+    own = partition.pull_back([2.0 * Xi @ Lambda for Xi, Lambda in pairs])
+    behind = np.array(evaluation.gradient[partition.n_theta :])
+    if not evaluation.problem.joint:
+        behind[: model.p] = coordinates.fixed.inverse.T @ behind[: model.p]
+    return np.concatenate([own, behind]), slopes
+
+
+def _verdict(
+    design: Design,
+    model: GeneralizedModel,
+    optimum: Optimum,
+    theta: Floats,
+    gradient: Floats,
+    slopes: tuple[Floats, ...],
+    began: float,
+) -> Verdict:
+    """The verdict, with gradient and directions in the caller's units."""
+    bases = zip(design.random, model.coordinates.random, strict=True)
+    names = [TermNames(t.group, t.columns, t.label, b.matrix) for t, b in bases]
+    factors = model.partition.term_factors(theta)
+    seconds = time.perf_counter() - began
+    return verdict(optimum, names, factors, slopes, gradient, seconds)

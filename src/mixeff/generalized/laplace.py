@@ -1,0 +1,299 @@
+"""The Laplace criterion and its exact gradient by implicit differentiation through the modes.
+
+    f = -2 log p(y | u, beta) + |u|^2 + log|Lambda'Z'WZ Lambda + I|   at the modes u
+
+(Skaug and Fournier 2006; ENGINE section 6.) With s the scores and W the weights of the rows, h_r
+the leverage z_r' Lambda M^-1 Lambda' z_r and g = h dW/deta the slope of the log-determinant in the
+linear predictor, one adjoint solve a = M^-1 Lambda'Z'g gives t = Z Lambda a, v = g - W t and
+
+    df/dbeta = X'(v - 2 s),   df/dLambda = 2 Xi Lambda,   Xi = Z'V^-1 Z - pp' + (pv' + vp') / 2
+
+where p = Z's and v stands for Z'v, summed over levels. So everything the linear model's optimizer
+knows of the boundary (Xi) holds here too. With ``n_agq=0`` the fixed effects are found with the
+modes: the adjoint solve then includes them, and nothing else changes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixeff.factor.cholesky import BlockedFactor
+from mixeff.factor.inverse_blocks import InverseBlocks, inverse_blocks
+from mixeff.factor.solves import joint_quadratic
+from mixeff.factor.threads import one_blas_thread
+from mixeff.generalized.families.family import RowTerms
+from mixeff.generalized.parameters import JointPartition
+from mixeff.generalized.pirls import Modes, Pirls, Point, factor_rows, solve_effects
+from mixeff.generalized.working import GeneralizedModel
+
+Floats = NDArray[np.float64]
+
+_ROUNDING = 64.0 * float(np.finfo(np.float64).eps)
+
+
+@dataclass(frozen=True, slots=True)
+class _Adjoint:
+    """What the derivatives of the log-determinant through the modes need."""
+
+    blocks: InverseBlocks
+    leverage: Floats
+    scores: tuple[Floats, ...]  # Z's per block
+    slopes: tuple[Floats, ...]  # Z'v per block
+    fixed_scores: Floats  # X's
+    fixed_slopes: Floats  # X'v
+    t: Floats
+
+
+class LaplaceProblem:
+    """The criterion as ``optimize`` wants it.
+
+    Parameters
+    ----------
+    model : GeneralizedModel
+    partition : JointPartition
+        Behind theta: the fixed effects (unless ``joint``), then log dispersion (if the family has
+        one).
+    joint : bool, ``n_agq=0``: fixed effects are found with the modes
+    start : Point or None, where the first search for modes begins
+    """
+
+    def __init__(
+        self,
+        model: GeneralizedModel,
+        partition: JointPartition,
+        *,
+        joint: bool,
+        start: Point | None = None,
+        pirls: Pirls | None = None,
+    ) -> None:
+        self.model = model
+        self.partition = partition
+        self.joint = joint
+        self.pirls = Pirls(model, joint=joint) if pirls is None else pirls
+        self.start = start
+
+    def reordered(self, partition: Any) -> LaplaceProblem:
+        """The same criterion with the columns of Lambda in another order."""
+        return LaplaceProblem(
+            self.model, partition, joint=self.joint, start=self.start, pirls=self.pirls
+        )
+
+    def parts(self, point: Floats) -> tuple[Floats | None, float]:
+        """Fixed effects (None with ``joint``) and dispersion at a point."""
+        free = self.partition.free(point)
+        beta = None if self.joint else np.array(free[: self.model.p])
+        dispersion = math.exp(min(free[-1], 700.0)) if self.model.family.has_dispersion else 1.0
+        return beta, dispersion
+
+    def evaluate(self, theta: Floats) -> LaplaceEvaluation:
+        """Find the modes; derivatives are computed when first asked for.
+
+        Raises
+        ------
+        ConvergenceError
+            If the modes are not found.
+        """
+        beta, dispersion = self.parts(theta)
+        Lambda = self.partition.block_factors(theta)
+        last = self.pirls.last
+        warm = self.start if last is None else last.point
+        modes = self.pirls.find(Lambda, beta, dispersion, warm)
+        return LaplaceEvaluation(self, theta, Lambda, dispersion, modes)
+
+
+@dataclass(frozen=True, eq=False)
+class LaplaceEvaluation:
+    """The criterion at one point; see ``optimize.problem.Evaluation``."""
+
+    problem: LaplaceProblem
+    theta: Floats
+    Lambda: tuple[Floats, ...]
+    dispersion: float
+    modes: Modes
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "value", self.modes.point.objective + self._logdet())
+
+    value: float = math.nan
+
+    @property
+    def point(self) -> Point:
+        """The modes, linear predictor and rows' terms."""
+        return self.modes.point
+
+    @property
+    def noise(self) -> float:
+        """Rounding of a sum over rows."""
+        return _ROUNDING * (1.0 + abs(self.value))
+
+    @cached_property
+    def _expected(self) -> RowTerms | None:
+        """The terms that stand in the determinant, where they are not those of the modes."""
+        model = self.problem.model
+        if not model.expected:
+            return None
+        terms = model.terms(self.point.eta, self.dispersion, expected=True)
+        same = np.array_equal(terms.weight, self.point.terms.weight)
+        return None if same else terms
+
+    def _logdet(self) -> float:
+        if self._expected is None:
+            # The modes' factor; its weights are those of the modes unless they had to be replaced.
+            return self._observed().logdet_random
+        return self._determinant_factor().logdet_random
+
+    def _current(self, factor: BlockedFactor | None, weight: Floats) -> BlockedFactor:
+        """``factor`` if the system still holds its values, else made again."""
+        cell = self.problem.model.cell
+        if factor is not None and cell.latest is factor and cell.weights is weight:
+            return factor
+        return factor_rows(self.problem.model, self.Lambda, weight, np.zeros_like(weight))
+
+    def _observed(self) -> BlockedFactor:
+        return self._current(self.modes.factor, self.point.terms.weight)
+
+    def _determinant_factor(self) -> BlockedFactor:
+        terms = self._expected or self.point.terms
+        cell = self.problem.model.cell
+        latest = cell.latest if cell.weights is terms.weight else None
+        return self._current(latest, terms.weight)
+
+    @cached_property
+    def _adjoint(self) -> _Adjoint:
+        model, terms = self.problem.model, self.point.terms
+        rows = model.rows
+        determinant = self._expected or terms
+        blocks = inverse_blocks(model.cell, self._determinant_factor())
+        leverage = rows.quadratic(blocks.diagonal, blocks.between)
+        g = determinant.weight_slope * leverage
+        right, fixed = rows.products(g)
+        right = tuple(G @ L for G, L in zip(right, self.Lambda, strict=True))
+        a, c = solve_effects(self._observed(), right, fixed if self.problem.joint else None)
+        t = rows.X @ c
+        rows.add_effects(t, [v @ L.T for v, L in zip(a, self.Lambda, strict=True)])
+        scores, fixed_scores = rows.products(terms.score)
+        slopes, fixed_slopes = rows.products(g - terms.weight * t)
+        return _Adjoint(blocks, leverage, scores, slopes, fixed_scores, fixed_slopes, t)
+
+    @cached_property
+    def sigma_slopes(self) -> tuple[Floats, ...]:
+        """Xi = df/dSigma per term."""
+        found = []
+        adjoint = self._adjoint
+        for H, p, v in zip(adjoint.blocks.traces, adjoint.scores, adjoint.slopes, strict=True):
+            cross = p.T @ v
+            found.append(H - p.T @ p + 0.5 * (cross + cross.T))
+        return self.problem.partition.covariance.per_term_square(found)
+
+    @cached_property
+    def gradient(self) -> Floats:
+        """Df in theta, beta (unless found with the modes) and log dispersion."""
+        partition, adjoint = self.problem.partition, self._adjoint
+        factors = partition.term_factors(self.theta)
+        pairs = zip(self.sigma_slopes, factors, strict=True)
+        parts = [partition.covariance.pull_back([2.0 * Xi @ L for Xi, L in pairs])]
+        if not self.problem.joint:
+            parts.append(adjoint.fixed_slopes - 2.0 * adjoint.fixed_scores)
+        if self.problem.model.family.has_dispersion:
+            parts.append(np.array([self._dispersion_slope(adjoint)]))
+        return np.concatenate(parts)
+
+    def _dispersion_slope(self, adjoint: _Adjoint) -> float:
+        terms, determinant = self.point.terms, self._expected or self.point.terms
+        assert terms.loglik_r is not None
+        assert terms.score_r is not None
+        assert determinant.weight_r is not None
+        return float(
+            -2.0 * terms.loglik_r.sum()
+            + determinant.weight_r @ adjoint.leverage
+            + terms.score_r @ adjoint.t
+        )
+
+    @cached_property
+    def _term_scores(self) -> tuple[Floats, ...]:
+        return self.problem.partition.covariance.per_term(self._adjoint.scores)
+
+    @cached_property
+    def hessian(self) -> Floats:
+        """Positive semidefinite model: average information of the working linear model."""
+        covariance = self.problem.partition.covariance
+        parts = covariance.split(self.problem.partition.theta(self.theta))
+        triples = zip(covariance.structures, parts, self._term_scores, strict=True)
+        CC, XC, XX = self._quadratic([s.directions(t, z) for s, t, z in triples])
+        k, p = CC.shape[0], XX.shape[0]
+        projected = XC.T @ np.linalg.solve(XX, XC) if p else np.zeros((k, k))
+        if self.problem.joint:
+            out = CC - projected
+        else:
+            out = np.zeros((k + p, k + p))
+            out[:k, :k] = CC + projected
+            out[:k, k:], out[k:, :k] = 2.0 * XC.T, 2.0 * XC
+            out[k:, k:] = 2.0 * XX
+        first = 0
+        for structure, Xi in zip(covariance.structures, self.sigma_slopes, strict=True):
+            last = first + structure.n_theta
+            out[first:last, first:last] += structure.second_order(_positive_part(Xi))
+            first = last
+        return self._with_dispersion(out)
+
+    def _with_dispersion(self, out: Floats) -> Floats:
+        if not self.problem.model.family.has_dispersion:
+            return out
+        terms = self.problem.model.terms(self.point.eta, self.dispersion, curvature=True)
+        assert terms.loglik_rr is not None
+        assert terms.loglik_r is not None
+        own = -2.0 * float(terms.loglik_rr.sum())
+        own = max(own, 0.1 * float(np.abs(terms.loglik_r).sum()), 1e-3)
+        wider = np.zeros((out.shape[0] + 1, out.shape[0] + 1))
+        wider[:-1, :-1] = out
+        wider[-1, -1] = own
+        return wider
+
+    def curvature_along(self, term: int, direction: Floats) -> float:
+        """Average information for Sigma_term + t v v', at t = 0."""
+        z = self._term_scores[term]
+        empty = [np.zeros((*other.shape, 0)) for other in self._term_scores]
+        empty[term] = ((z @ direction)[:, None] * direction[None, :])[:, :, None]
+        CC, XC, XX = self._quadratic(empty)
+        if not XX.shape[0]:
+            return float(CC[0, 0])
+        return float(CC[0, 0] - XC[:, 0] @ np.linalg.solve(XX, XC[:, 0]))
+
+    def _quadratic(self, directions: Sequence[Floats]) -> tuple[Floats, ...]:
+        """C'Z'V^-1 Z C, X'V^-1 Z C, X'V^-1 X for directions given per term."""
+        covariance = self.problem.partition.covariance
+        system = self.problem.model.cell.system
+        m = sum(d.shape[2] for d in directions)
+        blocks = [
+            np.zeros((J, q, m)) for J, q in zip(system.n_levels, system.n_columns, strict=True)
+        ]
+        first = 0
+        for (block, columns), d in zip(covariance.columns_of_terms(), directions, strict=True):
+            last = first + d.shape[2]
+            blocks[block][:, columns, first:last] = d
+            first = last
+        factor = self._observed()
+        with one_blas_thread():
+            return joint_quadratic(factor, blocks)
+
+    def information_of_beta(self) -> Floats:
+        """(p, p) X'V^-1 X of the working linear model."""
+        return self._quadratic([np.zeros((*z.shape, 0)) for z in self._term_scores])[2]
+
+    def conditional_variances(self) -> tuple[Floats, ...]:
+        """(J, q, q) per grouping factor: diagonal blocks of Lambda M^-1 Lambda'."""
+        return self._adjoint.blocks.diagonal
+
+
+def _positive_part(symmetric: Floats) -> Floats:
+    """The nearest positive semidefinite matrix."""
+    values, vectors = np.linalg.eigh(0.5 * (symmetric + symmetric.T))
+    out: Floats = (vectors * np.maximum(values, 0.0)) @ vectors.T
+    return out

@@ -1,0 +1,238 @@
+"""Conditional modes by penalized Newton steps: the random effects given theta, beta, dispersion.
+
+Bates et al. (2015, section 4) for the linear algebra; the objective is the penalized deviance
+-2 log p(y | u, beta) + |u|^2, whose Newton step is a weighted penalized least squares problem.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixeff.errors import ConvergenceError
+from mixeff.factor.cholesky import BlockedFactor
+from mixeff.factor.solves import conditional_modes, solve, split_groups
+from mixeff.factor.threads import one_blas_thread
+from mixeff.generalized.families.family import RowTerms
+from mixeff.generalized.working import GeneralizedModel
+
+Floats = NDArray[np.float64]
+Effects = tuple[Floats, ...]
+
+CONVERGED = 1e-18
+"""Squared length of a Newton step, in the metric of the penalized information: what is left out of
+the modes is its root, 1e-9 standard deviations of all modes together."""
+
+_STALLED = 1e-13  # a step this small that does not get smaller is rounding
+_STEPS, _HALVINGS = 100, 30
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """Random effects (spherical), fixed effects, and the rows' terms there."""
+
+    u: Effects
+    beta: Floats
+    eta: Floats
+    terms: RowTerms
+    objective: float
+
+    @property
+    def finite(self) -> bool:
+        """The likelihood can be computed here."""
+        return math.isfinite(self.objective)
+
+
+@dataclass(frozen=True, slots=True)
+class Modes:
+    """The modes at one theta, and the factor of the penalized information there.
+
+    Attributes
+    ----------
+    point : Point
+    factor : BlockedFactor, observed information at ``point`` (expected where that failed)
+    steps : int, Newton steps
+    """
+
+    point: Point
+    factor: BlockedFactor
+    steps: int
+
+
+class Pirls:
+    """Finds modes at given parameters, warm from the last ones.
+
+    Parameters
+    ----------
+    model : GeneralizedModel
+    joint : bool
+        Fixed effects are found together with the random ones (``n_agq=0``).
+    """
+
+    def __init__(self, model: GeneralizedModel, *, joint: bool) -> None:
+        self.model = model
+        self.joint = joint
+        self.last: Modes | None = None
+
+    def find(
+        self, Lambda: Sequence[Floats], beta: Floats | None, dispersion: float, start: Point | None
+    ) -> Modes:
+        """The modes.
+
+        Parameters
+        ----------
+        Lambda : sequence of (q, q) arrays, per grouping factor
+        beta : (p,) array or None, not used with ``joint``
+        dispersion : float
+        start : Point or None
+            Where to begin; its random effects are ignored if the likelihood cannot be computed
+            there. None begins at no random effects.
+
+        Raises
+        ------
+        ConvergenceError
+            If no step decreases the penalized deviance, or it cannot be computed at all.
+        """
+        Lambda = tuple(Lambda)
+        point = self._begin(Lambda, beta, dispersion, start)
+        previous = math.inf
+        for step in range(_STEPS):
+            factor, full = self._newton(Lambda, point, dispersion)
+            length = self._length(point, full)
+            if length <= CONVERGED or (length <= _STALLED and length >= previous):
+                self.last = Modes(point, factor, step + 1)
+                return self.last
+            point = self._search(Lambda, dispersion, point, full, length)
+            previous = length
+        raise ConvergenceError(
+            f"The conditional modes were not found in {_STEPS} Newton steps (the last was of "
+            f"squared length {previous:.1e}): simplify the random effects, rescale the predictors "
+            "or give other starting values."
+        )
+
+    def _begin(
+        self, Lambda: Effects, beta: Floats | None, dispersion: float, start: Point | None
+    ) -> Point:
+        """The start, improved by one step on the last factor where that helps."""
+        model = self.model
+        none = model.zero_effects()
+        if start is None:
+            fixed = np.zeros(model.p) if beta is None else beta
+            point = self.at(Lambda, none, fixed, dispersion)
+        else:
+            fixed = start.beta if beta is None else beta
+            point = self.at(Lambda, start.u, fixed, dispersion)
+            if not point.finite:
+                point = self.at(Lambda, none, fixed, dispersion)
+        if not point.finite:
+            raise ConvergenceError(
+                "The likelihood cannot be computed at the starting values of the fixed effects: "
+                "some means are outside the range the family allows. Give other starting values, "
+                "rescale the predictors, or choose a link that keeps the means in range."
+            )
+        return point
+
+    def at(self, Lambda: Effects, u: Effects, beta: Floats, dispersion: float) -> Point:
+        """The rows' terms at given effects."""
+        effects = [v @ L.T for v, L in zip(u, Lambda, strict=True)]
+        return self._point(u, beta, self.model.predictor(beta, effects), dispersion)
+
+    def _point(self, u: Effects, beta: Floats, eta: Floats, dispersion: float) -> Point:
+        terms = self.model.terms(eta, dispersion)
+        objective = -2.0 * float(terms.loglik.sum()) + sum(float(np.vdot(v, v)) for v in u)
+        if math.isnan(objective):
+            objective = math.inf
+        return Point(u, beta, eta, terms, objective)
+
+    def _newton(
+        self, Lambda: Effects, point: Point, dispersion: float
+    ) -> tuple[BlockedFactor, Point]:
+        """Factor at the weights of ``point``; the full step, without its likelihood."""
+        try:
+            factor = self._factor(Lambda, point, point.terms.weight)
+        except ConvergenceError:
+            if bool((point.terms.weight >= 0).all()):
+                raise
+            # Observed information need not be positive away from the mode; expected is.
+            expected = self.model.terms(point.eta, dispersion, expected=True)
+            factor = self._factor(Lambda, point, expected.weight)
+        state = conditional_modes(factor, fixed=self.joint)
+        system = factor.system
+        u = split_groups(system, state.u)
+        b = split_groups(system, state.b)
+        beta = point.beta
+        if self.joint:
+            beta = np.array(state.u[system.layout.width - 1 - system.p : -1, 0])
+        eta = self.model.predictor(beta, b)
+        return factor, Point(u, beta, eta, point.terms, math.nan)
+
+    def _factor(self, Lambda: Effects, point: Point, weight: Floats) -> BlockedFactor:
+        """The penalized system with working responses in the place of y."""
+        model = self.model
+        working = point.eta - model.offset
+        if not self.joint:
+            working -= model.rows.X @ point.beta
+        return factor_rows(model, Lambda, weight, weight * working + point.terms.score)
+
+    def _length(self, point: Point, full: Point) -> float:
+        """Squared length of the full step in the metric of the penalized information."""
+        change = full.eta - point.eta
+        length = float(np.abs(point.terms.weight) @ (change * change))
+        return length + sum(
+            float(np.sum((a - b) ** 2)) for a, b in zip(full.u, point.u, strict=True)
+        )
+
+    def _search(
+        self, Lambda: Effects, dispersion: float, point: Point, full: Point, length: float
+    ) -> Point:
+        """The longest of the steps 1, 1/2, 1/4 ... that decreases the penalized deviance."""
+        part = 1.0
+        allowed = point.objective + 1e-13 * (1.0 + abs(point.objective))
+        for _ in range(_HALVINGS):
+            if part == 1.0:
+                trial = self._point(full.u, full.beta, full.eta, dispersion)
+            else:
+                u = tuple(a + part * (b - a) for a, b in zip(point.u, full.u, strict=True))
+                beta = point.beta + part * (full.beta - point.beta)
+                eta = point.eta + part * (full.eta - point.eta)
+                trial = self._point(u, beta, eta, dispersion)
+            if trial.objective <= allowed or (length <= _STALLED and trial.finite):
+                return trial
+            part *= 0.5
+        raise ConvergenceError(
+            "The conditional modes were not found: no step in Newton's direction decreases the "
+            "penalized deviance. The fixed effects or variances tried are too extreme for these "
+            "data; rescale the predictors, look for separation, or give other starting values."
+        )
+
+
+def factor_rows(
+    model: GeneralizedModel, Lambda: Sequence[Floats], weight: Floats, products: Floats
+) -> BlockedFactor:
+    """Cross-products with these weights, factored; earlier factors only solve from then on."""
+    cell = model.cell
+    model.rows.fill(cell.products, weight, products)
+    return cell.factorize(Lambda, weight)
+
+
+def solve_effects(
+    factor: BlockedFactor, right: Sequence[Floats], fixed: Floats | None
+) -> tuple[Effects, Floats]:
+    """Solve with the penalized information; ``right`` (J, q) per factor, spherical.
+
+    With ``fixed`` (p,) the fixed effects are solved for too, else they are 0.
+    """
+    p = factor.system.p
+    last = np.zeros(p) if fixed is None else fixed
+    column = np.concatenate([*(r.ravel() for r in right), last])
+    with one_blas_thread():
+        found = solve(factor, column, fixed is not None)
+    parts, at = [], 0
+    for r in right:
+        parts.append(found[at : at + r.size].reshape(r.shape))
+        at += r.size
+    return tuple(parts), found[at:]

@@ -1,0 +1,145 @@
+"""A generalized model in working coordinates: rows, pattern and system for penalized IRLS."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixeff.covariance import Partition
+from mixeff.crossproducts.reweighted import LevelRows, WeightedRows
+from mixeff.design.design import Design
+from mixeff.design.moments import moments_of
+from mixeff.errors import DesignError
+from mixeff.factor.refill import Refillable
+from mixeff.generalized.families.family import Family, RowTerms
+from mixeff.generalized.starting import FixedStart, fixed_start
+from mixeff.linear.coordinates import Coordinates, Response
+from mixeff.linear.standardize import Basis, standardize
+from mixeff.linear.working import usable_threads
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class GeneralizedModel:
+    """What every evaluation shares.
+
+    Attributes
+    ----------
+    family : Family
+    y : (n,) array
+    weights : (n,) array or None
+    offset : (n,) array
+    rows : WeightedRows, X and Z in working coordinates
+    cell : Refillable, the penalized system
+    partition : Partition of theta
+    coordinates : Coordinates, the way back to the caller's units
+    expected : bool
+        The expected information stands in the determinant of the Laplace approximation.
+    first : FixedStart, the model without random effects
+
+    Notes
+    -----
+    Working columns are standardized and divided by the root mean square working weight, so that a
+    coefficient, or a standard deviation theta, of one is that of a row's own (working) residual.
+    """
+
+    family: Family
+    y: Floats
+    weights: Floats | None
+    offset: Floats
+    rows: WeightedRows
+    cell: Refillable
+    partition: Partition
+    coordinates: Coordinates
+    expected: bool
+    first: FixedStart
+
+    @property
+    def p(self) -> int:
+        """Columns of X."""
+        return int(self.rows.X.shape[1])
+
+    def predictor(self, beta: Floats, effects: Sequence[Floats]) -> Floats:
+        """(n,) offset + X beta + Z b; ``effects`` (J, q) per grouping factor."""
+        eta = self.offset + self.rows.X @ beta
+        self.rows.add_effects(eta, effects)
+        return eta
+
+    def terms(
+        self, eta: Floats, dispersion: float, *, expected: bool = False, curvature: bool = False
+    ) -> RowTerms:
+        """The family's terms of every row."""
+        return self.family.row_terms(
+            self.y, eta, self.weights, dispersion, expected=expected, curvature=curvature
+        )
+
+    def zero_effects(self) -> tuple[Floats, ...]:
+        """No random effects at all."""
+        return tuple(np.zeros((g.n_levels, g.Z.shape[1])) for g in self.rows.groups)
+
+
+def working_generalized(
+    design: Design, family: Family, *, expected: bool = False, threads: int | None = None
+) -> GeneralizedModel:
+    """Choose working coordinates and find the pattern of the penalized system.
+
+    Raises
+    ------
+    DesignError
+        If the fixed-effect columns are linearly dependent to rounding.
+    """
+    threads = usable_threads() if threads is None else threads
+    bases: dict[int, Basis] = {}
+    known = list(design.moments)
+    for columns in (design.X, *(t.values for t in design.random)):
+        if id(columns) not in bases:
+            moments = moments_of(columns, design.weights, known, threads)
+            known.append(moments)
+            bases[id(columns)] = standardize(columns, design.weights, moments)
+    fixed = bases[id(design.X)]
+    if fixed.dependent:
+        raise DesignError(
+            "The fixed-effect columns are linearly dependent to the precision of the numbers, "
+            f"although none is a combination of the others by R's rule ({', '.join(design.names)}):"
+            " centre the predictors or drop one of them."
+        )
+    y = np.ascontiguousarray(design.response, dtype=np.float64)
+    offset = np.zeros(design.n) if design.offset is None else np.asarray(design.offset)
+    X = fixed.apply(design.X)
+    constant = None if fixed.constant is None else fixed.inverse @ fixed.constant
+    first = fixed_start(family, y, design.weights, offset, X, constant)
+    unit = 1.0 / first.scale
+    random = tuple(in_units(bases[id(t.values)], unit) for t in design.random)
+    partition = Partition.of_groups(
+        [t.group for t in design.random], [t.n_columns for t in design.random]
+    )
+    groups = []
+    for members in partition.members:
+        term = design.random[members[0]]
+        Z = np.hstack([random[t].apply(design.random[t].values) for t in members])
+        groups.append(LevelRows.of(term.codes, term.n_levels, Z))
+    rows = WeightedRows.of(X * unit, groups, threads)
+    unchanged = Response(0.0, np.zeros(design.X.shape[1]), 1.0, np.empty(0))
+    return GeneralizedModel(
+        family=family,
+        y=y,
+        weights=design.weights,
+        offset=offset,
+        rows=rows,
+        cell=Refillable(rows.empty(), threads=threads),
+        partition=partition,
+        coordinates=Coordinates(in_units(fixed, unit), random, unchanged, 0.0),
+        expected=expected,
+        first=replace(first, beta=first.beta / unit),
+    )
+
+
+def in_units(basis: Basis, unit: float) -> Basis:
+    """Working columns times ``unit``: coefficients in units of a row's residual deviation."""
+    if basis.rotation is not None:
+        return replace(basis, rotation=basis.rotation * unit, matrix=basis.matrix * unit)
+    return replace(basis, scale=basis.scale / unit, matrix=basis.matrix * unit)
