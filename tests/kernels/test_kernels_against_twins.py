@@ -57,6 +57,16 @@ def duplicate(value):
 # Whole fits are compared with the search in Python: test_kernels_small_fit.py; what leads to them
 # with the blocked system, to the last bit: test_kernels_small_rows.py.
 WHOLE = {"small_fit", "small_fits", "response_products", "rescale_roots", "subtract_fits"}
+# Passes over rows with changing weights: test_kernels_weighted.py.
+WHOLE |= {
+    "add_bilinear",
+    "add_effects",
+    "add_quadratic",
+    "level_products",
+    "weighted_fixed",
+    "weighted_levels",
+    "weighted_pairs",
+}
 WHOLE |= {"small_arrays", "nested_codes"}
 
 

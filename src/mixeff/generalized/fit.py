@@ -22,6 +22,7 @@ from mixeff.generalized.parameters import JointPartition
 from mixeff.generalized.pirls import Pirls
 from mixeff.generalized.starting import starting_theta
 from mixeff.generalized.working import GeneralizedModel, working_generalized
+from mixeff.linear.coordinates import sigma_slopes
 from mixeff.optimize import Optimum, Verdict, solve
 from mixeff.optimize.sentences import TermNames, verdict
 from mixeff.optimize.starts import extra_starts
@@ -189,7 +190,7 @@ def _callers_gradient(
 ) -> tuple[Floats, tuple[Floats, ...]]:
     """Gradient in (theta, beta, log dispersion) and Xi per term, in the caller's units."""
     partition, coordinates = model.partition, model.coordinates
-    slopes = coordinates.sigma_slopes(evaluation.sigma_slopes)
+    slopes = sigma_slopes(evaluation.sigma_slopes, coordinates.random)
     pairs = zip(slopes, partition.term_factors(theta), strict=True)
     own = partition.pull_back([2.0 * Xi @ Lambda for Xi, Lambda in pairs])
     behind = np.array(evaluation.gradient[partition.n_theta :])

@@ -1,0 +1,90 @@
+"""Passes over rows with changing weights: compiled and NumPy twins do the same sums.
+
+Numbers of order one to ten, summed in another order: 1e-12 is some thousand roundings.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mixeff.factor import kernels
+from mixeff.factor.kernels import weighted_twins
+
+N, P = 400, 3
+
+
+@pytest.fixture(params=[1, 2, 3, 5], ids=lambda q: f"{q} columns")
+def rows(request):
+    """Codes with an empty level, columns, weights of both signs."""
+    rng = np.random.default_rng(7)
+    q = request.param
+    codes = rng.integers(0, 12, N).astype(np.int32)
+    codes[codes == 4] = 5
+    pointer, order = kernels.level_order(codes, 12, None)
+    Z, X = rng.normal(size=(N, q)), rng.normal(size=(N, P))
+    return codes, pointer, order, Z, X, rng.normal(size=N), rng.normal(size=N)
+
+
+def both(name, args, out):
+    """The output arrays of the kernel and of its twin; what they held before must not matter."""
+    found = []
+    for module in (kernels, weighted_twins):
+        arrays = [np.array(a) for a in out]
+        getattr(module, name)(*args, *arrays, 1)
+        found.append(arrays)
+    return zip(*found, strict=True)
+
+
+def check(name, args, out):
+    for found, expected in both(name, args, out):
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12 * np.abs(expected).max())
+
+
+def test_levels(rows):
+    codes, pointer, order, Z, X, w, c = rows
+    q = Z.shape[1]
+    out = [np.full((12, q, q), 9.0), np.full((12, P + 1, q), 9.0)]
+    check("weighted_levels", rows, out)
+    check("weighted_levels", (codes, pointer, order, Z, X[:, :0].copy(), w, c), [
+        out[0], np.full((12, 1, q), 9.0)])  # fmt: skip
+
+
+def test_levels_by_threads_are_the_same(rows):
+    """Every level is one fixed sum, so the numbers are identical, not only close."""
+    codes, pointer, order, Z, X, w, c = (
+        (np.tile(a, (80, 1)) if a.ndim == 2 else np.tile(a, 80)) if a.size >= N else a for a in rows
+    )
+    pointer, order = kernels.level_order(codes, 12, None)
+    q = Z.shape[1]
+    found = []
+    for threads in (1, 3):
+        out = np.empty((12, q, q)), np.empty((12, P + 1, q)), np.empty((P + 1, P + 1))
+        kernels.weighted_levels(codes, pointer, order, Z, X, w, c, *out[:2], threads)
+        kernels.weighted_fixed(X, w, c, out[2], threads)
+        found.append(out)
+    for one, three in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, three)
+
+
+def test_pairs(rows):
+    _, _, order, Z, X, w, _ = rows
+    start = np.sort(np.random.default_rng(1).integers(0, N, 30))
+    start = np.concatenate([[0], start, [N]]).astype(np.int64)
+    check("weighted_pairs", (start, order, Z, X, w), [np.full((31, Z.shape[1], P), 9.0)])
+
+
+def test_fixed(rows):
+    X, w, c = rows[4:]
+    check("weighted_fixed", (X, w, c), [np.full((P + 1, P + 1), 9.0)])
+
+
+def test_back_to_the_rows(rows):
+    codes, pointer, order, Z, X, w, _ = rows
+    rng = np.random.default_rng(3)
+    q = Z.shape[1]
+    blocks = rng.normal(size=(12, q, q))
+    check("add_effects", (codes, Z, rng.normal(size=(12, q))), [np.ones(N)])
+    check("add_quadratic", (codes, Z, blocks), [np.ones(N)])
+    check("add_bilinear", (codes, Z, X, rng.normal(size=(12, q, P))), [np.ones(N)])
+    check("level_products", (codes, pointer, order, Z, w), [np.full((12, q), 9.0)])
