@@ -16,7 +16,6 @@ modes: the adjoint solve then includes them, and nothing else changes.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -26,7 +25,7 @@ from numpy.typing import NDArray
 
 from mixeff.factor.cholesky import BlockedFactor
 from mixeff.factor.inverse_blocks import InverseBlocks, inverse_blocks
-from mixeff.factor.solves import joint_quadratic
+from mixeff.factor.solves import joint_information
 from mixeff.factor.threads import one_blas_thread
 from mixeff.generalized.families.family import RowTerms
 from mixeff.generalized.parameters import JointPartition
@@ -217,16 +216,12 @@ class LaplaceEvaluation:
         )
 
     @cached_property
-    def _term_scores(self) -> tuple[Floats, ...]:
-        return self.problem.partition.covariance.per_term(self._adjoint.scores)
-
-    @cached_property
     def hessian(self) -> Floats:
         """Positive semidefinite model: average information of the working linear model."""
         covariance = self.problem.partition.covariance
         parts = covariance.split(self.problem.partition.theta(self.theta))
-        triples = zip(covariance.structures, parts, self._term_scores, strict=True)
-        CC, XC, XX = self._quadratic([s.directions(t, z) for s, t, z in triples])
+        pairs = zip(covariance.structures, parts, strict=True)
+        CC, XC, XX = self._information([s.slopes(t) for s, t in pairs])
         k, p = CC.shape[0], XX.shape[0]
         projected = XC.T @ np.linalg.solve(XX, XC) if p else np.zeros((k, k))
         if self.problem.joint:
@@ -258,34 +253,28 @@ class LaplaceEvaluation:
 
     def curvature_along(self, term: int, direction: Floats) -> float:
         """Average information for Sigma_term + t v v', at t = 0."""
-        z = self._term_scores[term]
-        empty = [np.zeros((*other.shape, 0)) for other in self._term_scores]
-        empty[term] = ((z @ direction)[:, None] * direction[None, :])[:, :, None]
-        CC, XC, XX = self._quadratic(empty)
+        slopes = self._no_slopes()
+        slopes[term] = np.outer(direction, direction)[None]
+        CC, XC, XX = self._information(slopes)
         if not XX.shape[0]:
             return float(CC[0, 0])
         return float(CC[0, 0] - XC[:, 0] @ np.linalg.solve(XX, XC[:, 0]))
 
-    def _quadratic(self, directions: Sequence[Floats]) -> tuple[Floats, ...]:
-        """C'Z'V^-1 Z C, X'V^-1 Z C, X'V^-1 X for directions given per term."""
-        covariance = self.problem.partition.covariance
-        system = self.problem.model.cell.system
-        m = sum(d.shape[2] for d in directions)
-        blocks = [
-            np.zeros((J, q, m)) for J, q in zip(system.n_levels, system.n_columns, strict=True)
-        ]
-        first = 0
-        for (block, columns), d in zip(covariance.columns_of_terms(), directions, strict=True):
-            last = first + d.shape[2]
-            blocks[block][:, columns, first:last] = d
-            first = last
+    def _no_slopes(self) -> list[Floats]:
+        return [np.zeros((0, s.size, s.size)) for s in self.problem.partition.structures]
+
+    def _information(self, slopes: list[Floats]) -> tuple[Floats, Floats, Floats]:
+        """C'Z'V^-1 Z C, X'V^-1 Z C, X'V^-1 X for changes of Sigma given as (m, q, q) per term."""
+        blocks, where = self.problem.partition.covariance.block_slopes(slopes)
+        scores = self._adjoint.scores
         factor = self._observed()
         with one_blas_thread():
-            return joint_quadratic(factor, blocks)
+            CC, XC, XX = joint_information(factor, scores, blocks)
+        return CC[np.ix_(where, where)], XC[:, where], XX
 
     def information_of_beta(self) -> Floats:
         """(p, p) X'V^-1 X of the working linear model."""
-        return self._quadratic([np.zeros((*z.shape, 0)) for z in self._term_scores])[2]
+        return self._information(self._no_slopes())[2]
 
     def conditional_variances(self) -> tuple[Floats, ...]:
         """(J, q, q) per grouping factor: diagonal blocks of Lambda M^-1 Lambda'."""

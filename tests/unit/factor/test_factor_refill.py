@@ -12,7 +12,7 @@ from mixeff.crossproducts.reweighted import LevelRows, WeightedRows
 from mixeff.factor import stages
 from mixeff.factor.inverse_blocks import inverse_blocks
 from mixeff.factor.refill import Refillable
-from mixeff.factor.solves import joint_quadratic, solve
+from mixeff.factor.solves import joint_information, solve
 from support.brute_system import Brute, designs, lambdas
 
 DESIGNS = designs()
@@ -108,10 +108,18 @@ def test_without_the_fixed_effects(name):
         found[: Z.shape[1]], np.linalg.solve(M, right[: Z.shape[1]]), atol=1e-10
     )
     assert not found[Z.shape[1] :].any()
-    C = [RNG.normal(size=(b.n_levels, b.values.shape[1], 2)) for b in brute.blocks]
-    c = np.concatenate([x.reshape(-1, 2) for x in C])
+    q = [b.values.shape[1] for b in brute.blocks]
+    scores = [RNG.normal(size=(b.n_levels, k)) for b, k in zip(brute.blocks, q, strict=True)]
+    slopes = [RNG.normal(size=(2, k, k)) for k in q]
+    slopes = [s + s.transpose(0, 2, 1) for s in slopes]
+    c = np.zeros((Z.shape[1], 2 * len(q)))
+    at = 0
+    for i, (z, s) in enumerate(zip(scores, slopes, strict=True)):
+        for j in range(2):
+            c[at : at + z.size, 2 * i + j] = (z @ s[j]).ravel()
+        at += z.size
     Vi = W - W @ Z @ Lt @ np.linalg.inv(M) @ Lt.T @ Z.T @ W
-    CC, XC, XX = joint_quadratic(factor, C)
+    CC, XC, XX = joint_information(factor, scores, slopes)
     np.testing.assert_allclose(CC, c.T @ Z.T @ Vi @ Z @ c, atol=1e-8)
     np.testing.assert_allclose(XC, X.T @ Vi @ Z @ c, atol=1e-8)
     np.testing.assert_allclose(XX, X.T @ Vi @ X, atol=1e-8)
