@@ -155,8 +155,10 @@ def _reduced(
 ) -> tuple[Floats, Floats, NDArray[np.int64]]:
     """The extra columns Z C after the stages: their products, their rows of the factor's tail.
 
-    The upper triangle of the first counts; both are in elimination order, into the caller's order
-    by the positions given last. With A c the products of such a column, a stage leaves of them what it leaves of its other later
+    The upper triangle of the first counts; both are in elimination order, in the caller's order
+    by the positions given last.
+
+    With A c the products of such a column, a stage leaves of them what it leaves of its other later
     columns: c'Gc - c'G Omega G c of their own and B (I - Omega G) c with those columns, so nothing
     has more than a row per column of the later stages and the tail.
     """
