@@ -54,9 +54,11 @@ def duplicate(value):
     return value.copy() if isinstance(value, np.ndarray) else value
 
 
-# Whole fits are compared with the search in Python: test_kernels_small_fit.py; what leads to them
-# with the blocked system, to the last bit: test_kernels_small_rows.py.
-WHOLE = {"small_fit", "small_fits", "response_products", "rescale_roots", "subtract_fits"}
+# Whole fits are compared with the search in Python and with plain sums:
+# test_kernels_small_{fit,classes}.py; what leads to them with the blocked system, to the last bit:
+# test_kernels_small_rows.py.
+WHOLE = {"small_fit", "small_fits", "small_point", "response_products", "rescale_roots"}
+WHOLE |= {"subtract_fits", "small_arrays", "nested_codes"}
 # Passes over rows with changing weights: test_kernels_weighted.py.
 WHOLE |= {
     "add_bilinear",
@@ -67,7 +69,6 @@ WHOLE |= {
     "weighted_levels",
     "weighted_pairs",
 }
-WHOLE |= {"small_arrays", "nested_codes"}
 
 
 @pytest.fixture

@@ -326,6 +326,34 @@ def small_arrays(
     /,
 ) -> tuple[Floats, Longs, Codes, Floats, Floats]: ...
 def nested_codes(left: Codes, n_left: int, right: Codes, n_right: int, /) -> tuple[bool, bool]: ...
+def small_point(
+    G: Floats,
+    pointer: Longs,
+    columns: Codes,
+    B: Floats,
+    A: Floats,
+    blocks: Longs,
+    terms: Longs,
+    n: int,
+    reml: bool,
+    theta: Floats,
+    by_class: bool,
+    term: int,
+    direction: Floats,
+    /,
+) -> tuple[
+    int,
+    float,
+    float,
+    Floats,
+    Floats,
+    Floats,
+    float,
+    Floats,
+    Floats,
+    Floats,
+    Floats,
+]: ...
 def response_products(
     codes: Codes,
     n_levels: int,

@@ -87,6 +87,8 @@ nb::tuple small_arrays(Codes codes, int64_t n_levels, Mat values, Vec shift, Vec
                        Mats tail_values, std::vector<Vec> tail_shifts, std::vector<Vec> tail_scales,
                        Mat X_values, Vec X_shift, Vec X_scale, Vec y, Vec root);
 nb::tuple nested_codes(Codes left, int64_t n_left, Codes right, int64_t n_right);
+nb::tuple small_point(Cube G, Longs pointer, Codes columns, Mat B, Mat A, Longs blocks, Longs terms,
+                      int64_t n, bool reml, Vec theta, bool by_class, int term, Vec direction);
 Array response_products(Codes codes, int64_t n_levels, Mat values, Vec shift, Vec scale,
                         Mat responses, int threads);
 nb::tuple subtract_fits(Mat values, Vec shift, Vec scale, Mat coefficients, MatOut responses,

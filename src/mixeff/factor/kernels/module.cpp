@@ -61,6 +61,7 @@ NB_MODULE(_compiled, m) {
     def(m, "small_fits", &small_fits);
     def(m, "small_arrays", &small_arrays);
     def(m, "nested_codes", &nested_codes);
+    def(m, "small_point", &small_point);
     def(m, "response_products", &response_products);
     def(m, "rescale_roots", &rescale_roots);
     def(m, "subtract_fits", &subtract_fits);

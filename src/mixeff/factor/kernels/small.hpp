@@ -46,6 +46,18 @@ inline void product_transposed(const double *A, const double *B, double *out, in
         }
 }
 
+// out = A' B
+template <int Q>
+inline void transposed_product(const double *A, const double *B, double *out, int64_t size) {
+    const int64_t q = Q ? Q : size;
+    for (int64_t i = 0; i < q; ++i)
+        for (int64_t j = 0; j < q; ++j) {
+            double s = 0.0;
+            for (int64_t k = 0; k < q; ++k) s += A[k * q + i] * B[k * q + j];
+            out[i * q + j] = s;
+        }
+}
+
 // In place lower Cholesky factor with zeros above; false when a pivot is not positive (or NaN).
 template <int Q>
 inline bool cholesky(double *A, int64_t size) {
@@ -116,5 +128,31 @@ inline void invert_lower(const double *Lambda, double *inverse, int64_t size) {
     for (int64_t i = 0; i < q; ++i) inverse[i * q + i] = 1.0;
     for (int64_t j = 0; j < q; ++j) solve_lower<Q>(Lambda, inverse + j, q, q);
 }
+
+// In place inverse of a lower triangular matrix.
+template <int Q>
+inline void invert_in_place(double *T, int64_t size) {
+    const int64_t q = Q ? Q : size;
+    for (int64_t i = 0; i < q; ++i) T[i * q + i] = 1.0 / T[i * q + i];
+    for (int64_t i = 1; i < q; ++i)
+        for (int64_t j = 0; j < i; ++j) {
+            double s = 0.0;
+            for (int64_t k = j; k < i; ++k) s += T[i * q + k] * T[k * q + j];
+            T[i * q + j] = -T[i * q + i] * s;
+        }
+}
+
+// log of a long product with one logarithm for many factors.
+struct LogProduct {
+    double sum = 0.0, product = 1.0;
+    void times(double x) {
+        product *= x;
+        if (product > 1e100 || product < 1e-100) {
+            sum += std::log(product);
+            product = 1.0;
+        }
+    }
+    double value() const { return sum + std::log(product); }
+};
 
 }  // namespace mixeff

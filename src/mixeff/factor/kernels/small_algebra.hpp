@@ -47,6 +47,50 @@ inline void eigen_symmetric(double *A, int n, double *values, double *V) {
     for (int i = 0; i < n; ++i) values[i] = A[i * n + i];
 }
 
+// The nearest positive semidefinite matrix.
+inline void positive_part(const double *A, int n, double *out) {
+    if (n == 1) {
+        out[0] = std::max(A[0], 0.0);
+        return;
+    }
+    double work[max_theta * max_theta], values[max_theta], V[max_theta * max_theta];
+    if (n == 2) {
+        const double middle = 0.5 * (A[0] + A[3]), half = 0.5 * (A[0] - A[3]);
+        const double spread = std::sqrt(half * half + A[1] * A[1]);
+        const double low = middle - spread, high = middle + spread;
+        if (low >= 0.0 || !(high > 0.0)) {
+            for (int i = 0; i < 4; ++i) out[i] = low >= 0.0 ? A[i] : 0.0;
+            return;
+        }
+        const double f = high / (high - low);  // (A - low) / (high - low) projects
+        out[0] = f * (A[0] - low);
+        out[1] = out[2] = f * A[1];
+        out[3] = f * (A[3] - low);
+        return;
+    }
+    std::copy(A, A + n * n, work);
+    eigen_symmetric(work, n, values, V);
+    for (int r = 0; r < n; ++r)
+        for (int c = 0; c < n; ++c) {
+            double s = 0.0;
+            for (int i = 0; i < n; ++i) s += V[r * n + i] * std::max(values[i], 0.0) * V[c * n + i];
+            out[r * n + c] = s;
+        }
+}
+
+// Whether all singular values of a triangular factor are above the limit for sure, from the
+// diagonal and the Frobenius norm: s_min >= |det| ((n - 1) / |L|^2)^((n - 1) / 2).
+inline bool surely_above(const double *theta, int n, double limit) {
+    double det = 1.0, square = 0.0;
+    for (int c = 0; c < n; ++c) {
+        det *= theta[0];
+        for (int r = c; r < n; ++r, ++theta) square += *theta * *theta;
+    }
+    double bound = 0.99 * det * det;
+    for (int c = 1; c < n; ++c) bound *= (n - 1) / square;
+    return bound > limit * limit && square < 1e20;  // not so large that rounding counts
+}
+
 // Left singular vectors (columns of U) and singular values of the square M by one-sided Jacobi on
 // its rows: no squares are formed, so small singular values keep their digits. W = U' M is left.
 inline void left_singular(const double *M, int n, double *U, double *sizes, double *W) {

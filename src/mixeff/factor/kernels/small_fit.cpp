@@ -69,8 +69,8 @@ void for_each(int64_t count, int threads, Work work) {
     for (auto &one : team) one.join();
 }
 
-SmallOptions choose(const Mat &extra, double tolerance, int max_evaluations) {
-    return {tolerance, max_evaluations, int(extra.shape(0)), extra.data()};
+SmallOptions choose(const Mat &extra, double tolerance, int max_evaluations, bool judge) {
+    return {tolerance, max_evaluations, int(extra.shape(0)), extra.data(), judge};
 }
 
 }  // namespace
@@ -78,12 +78,13 @@ SmallOptions choose(const Mat &extra, double tolerance, int max_evaluations) {
 nb::tuple small_fit(Cube G, Longs pointer, Codes columns, Mat B, Mat A, Longs blocks, Longs terms,
                     int64_t n, bool reml, Vec start, Mat extra, double tolerance,
                     int max_evaluations) {
-    const SmallModel model = describe(G, pointer, columns, B, A, blocks, terms, n, reml);
+    SmallModel model = describe(G, pointer, columns, B, A, blocks, terms, n, reml);
+    model.classes = level_classes(model, false);
     if (int(start.shape(0)) != model.k) throw std::invalid_argument("small_fit: start");
     const size_t k = size_t(model.k), p = size_t(model.fixed), q = size_t(model.q);
     double *theta, *gradient, *hessian, *slopes, *values, *beta, *covariance, *modes, *tail;
     SmallOptimum found;
-    const SmallOptions options = choose(extra, tolerance, max_evaluations);
+    const SmallOptions options = choose(extra, tolerance, max_evaluations, true);
     auto theta_out = owned<double>({k}, theta);
     auto gradient_out = owned<double>({k}, gradient);
     auto hessian_out = owned<double>({k, k}, hessian);
@@ -117,14 +118,15 @@ nb::tuple small_fit(Cube G, Longs pointer, Codes columns, Mat B, Mat A, Longs bl
 nb::tuple small_fits(Cube G, Longs pointer, Codes columns, Mat B, Mat A, Longs blocks, Longs terms,
                      int64_t n, bool reml, Mat By, Mat Ay, Vec start, Mat extra, double tolerance,
                      int max_evaluations, int threads) {
-    const SmallModel model = describe(G, pointer, columns, B, A, blocks, terms, n, reml);
+    SmallModel model = describe(G, pointer, columns, B, A, blocks, terms, n, reml);
+    model.classes = level_classes(model, false);
     const size_t m = By.shape(0), k = size_t(model.k), p = size_t(model.fixed);
     if (int(start.shape(0)) != model.k || int64_t(By.shape(1)) != model.levels * model.q ||
         Ay.shape(0) != m || int64_t(Ay.shape(1)) != model.width)
         throw std::invalid_argument("small_fits: the responses do not fit the model");
     double *theta, *value, *pwrss, *beta;
     int64_t *status, *evaluations, *nulls;
-    const SmallOptions options = choose(extra, tolerance, max_evaluations);
+    const SmallOptions options = choose(extra, tolerance, max_evaluations, false);
     auto theta_out = owned<double>({m, k}, theta);
     auto value_out = owned<double>({m}, value);
     auto pwrss_out = owned<double>({m}, pwrss);
@@ -163,6 +165,41 @@ nb::tuple small_fits(Cube G, Longs pointer, Codes columns, Mat B, Mat A, Longs b
     }
     return nb::make_tuple(status_out, theta_out, value_out, pwrss_out, beta_out, evaluations_out,
                           nulls_out);
+}
+
+// The criterion and all that belongs to it at one theta, levels by class (where the factor stands
+// alone) or one by one: for the tests, which compare the two.
+nb::tuple small_point(Cube G, Longs pointer, Codes columns, Mat B, Mat A, Longs blocks, Longs terms,
+                      int64_t n, bool reml, Vec theta, bool by_class, int term, Vec direction) {
+    SmallModel model = describe(G, pointer, columns, B, A, blocks, terms, n, reml);
+    if (by_class) model.classes = level_classes(model, true);
+    if (int(theta.shape(0)) != model.k || term < 0 || term >= int(model.terms.size()) ||
+        int(direction.shape(0)) != model.terms[size_t(term)].size)
+        throw std::invalid_argument("small_point: theta, term or direction");
+    const size_t k = size_t(model.k), p = size_t(model.fixed), q = size_t(model.q);
+    double *gradient, *hessian, *slopes, *beta, *covariance, *modes, *tail;
+    auto gradient_out = owned<double>({k}, gradient);
+    auto hessian_out = owned<double>({k, k}, hessian);
+    auto slopes_out = owned<double>({size_t(model.slopes)}, slopes);
+    auto beta_out = owned<double>({p}, beta);
+    auto covariance_out = owned<double>({p, p}, covariance);
+    auto modes_out = owned<double>({size_t(model.levels), q}, modes);
+    auto tail_out = owned<double>({size_t(model.random)}, tail);
+    SmallSystem system(model);
+    SmallPoint point;
+    std::copy(theta.data(), theta.data() + k, point.theta);
+    system.evaluate(point);
+    double along = std::nan("");
+    if (std::isfinite(point.value)) {
+        system.derive(point);
+        along = system.curvature_along(point, term, direction.data());
+        system.solution(point, beta, covariance, modes, tail);
+        std::copy(point.gradient, point.gradient + k, gradient);
+        std::copy(point.hessian, point.hessian + k * k, hessian);
+        std::copy(point.Xi, point.Xi + model.slopes, slopes);
+    }
+    return nb::make_tuple(model.classes.count, point.value, system.pwrss, gradient_out, hessian_out,
+                          slopes_out, along, beta_out, covariance_out, modes_out, tail_out);
 }
 
 // Z_l'y for many responses: rows of the working columns (values - shift) / scale (n, q) times rows

@@ -4,9 +4,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "small_algebra.hpp"
+#include "small_classes.hpp"
 
 namespace mixeff {
 
@@ -38,6 +40,7 @@ struct SmallModel {
     std::vector<SmallTerm> terms;
     std::vector<SmallParameter> parameters;
     int k, slopes;             // parameters, entries of all Xi
+    LevelClasses classes;
     double nu() const { return double(n - (reml ? fixed : 0)); }
 };
 
@@ -91,6 +94,7 @@ private:
     template <int Q, int Rows> double eliminate();
     template <int Q, int Rows, int K> void differentiate();
     template <typename Body> void with_shape(Body body);
+    void differentiate_levels();
     double factor_tail();
     void solve_tail_modes();
     void invert_tail();
@@ -101,6 +105,7 @@ private:
     void times_Lambda_transposed(double *column) const;
     bool invert_if_sound(const double *Lambda, int q, double *inverse) const;
 
+    std::optional<ClassMoments> classes;  // in place of B to Z below
     // T: inverses of the Cholesky factors of every level
     std::vector<double> B, A, T, R, C, E, N, Z, S, L, P, Qs, b, F, U, D, H, ZZ;
     std::vector<double> tail_u, tail_z;
@@ -120,6 +125,7 @@ struct SmallOptions {
     double tolerance;
     int max_evaluations, extra;
     const double *starts;  // (extra, k)
+    bool judge;            // whether the curvature is wanted
 };
 
 // 0: an optimum; 1: Newton ended without one; 2: nothing to be had here, start again in Python.

@@ -436,6 +436,7 @@ public:
         double Lambda[square], basis[square], sizes[max_theta], work[square];
         for (size_t i = 0; i < model.terms.size(); ++i) {
             const int q = model.terms[i].size;
+            if (surely_above(point.theta + model.terms[i].theta, q, small_sd)) continue;
             system.term_factor(point.theta, int(i), Lambda);
             left_singular(Lambda, q, basis, sizes, work);
             double largest = 0.0;
@@ -548,6 +549,7 @@ public:
         double Lambda[square], basis[square], sizes[max_theta], work[square];
         for (size_t i = 0; i < model.terms.size(); ++i) {
             const int q = model.terms[i].size;
+            if (surely_above(point.theta + model.terms[i].theta, q, snap_sd)) continue;
             system.term_factor(point.theta, int(i), Lambda);
             left_singular(Lambda, q, basis, sizes, work);
             for (int j = 0; j < q; ++j) {
@@ -734,7 +736,7 @@ void small_optimum(SmallSystem &system, const double *start, const SmallOptions 
     found.evaluations = search.evaluations;
     found.decrease = best.decrease;
     found.nulls = search.null_directions(found.point, nulls);
-    found.curvature = search.curvature(found.point);
+    if (options.judge) found.curvature = search.curvature(found.point);
 }
 
 }  // namespace mixeff

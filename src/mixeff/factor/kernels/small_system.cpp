@@ -19,19 +19,6 @@ constexpr double trusted = 1e7;
 constexpr double well_conditioned = 1e4;  // as in factor/solves.py
 constexpr double infinite = std::numeric_limits<double>::infinity();
 
-// log of a long product with one logarithm for many factors.
-struct LogProduct {
-    double sum = 0.0, product = 1.0;
-    void times(double x) {
-        product *= x;
-        if (product > 1e100 || product < 1e-100) {
-            sum += std::log(product);
-            product = 1.0;
-        }
-    }
-    double value() const { return sum + std::log(product); }
-};
-
 // How the rows of a level lie in the tail: anywhere, or one after the other; their number may be
 // known at compile time (X and y of a model with one grouping factor).
 constexpr int scattered = -1, in_order = 0;
@@ -51,32 +38,23 @@ inline void subtract_outer(const double *C, const int32_t *at, int64_t rows, dou
     }
 }
 
-// In place inverse of a lower triangular matrix.
-template <int Q>
-inline void invert_lower(double *T, int64_t size) {
-    const int64_t q = Q ? Q : size;
-    for (int64_t i = 0; i < q; ++i) T[i * q + i] = 1.0 / T[i * q + i];
-    for (int64_t i = 1; i < q; ++i)
-        for (int64_t j = 0; j < i; ++j) {
-            double s = 0.0;
-            for (int64_t k = j; k < i; ++k) s += T[i * q + k] * T[k * q + j];
-            T[i * q + j] = -T[i * q + i] * s;
-        }
-}
-
 }  // namespace
 
 SmallSystem::SmallSystem(const SmallModel &m) : model(m) {
     const size_t rows = size_t(m.pointer[m.levels]), q = size_t(m.q), J = size_t(m.levels);
     const size_t w = size_t(m.width);
-    B.assign(m.B, m.B + rows * q);
     A.assign(m.A, m.A + w * w);
-    T.resize(J * q * q);
-    R.resize(J * q * q);
-    C.resize(rows * q);
-    E.resize(rows * q);
-    N.resize(J * q * q);
-    Z.resize(J * q);
+    if (m.classes.count) {
+        classes.emplace(m, A.data());
+    } else {
+        B.assign(m.B, m.B + rows * q);
+        T.resize(J * q * q);
+        R.resize(J * q * q);
+        C.resize(rows * q);
+        E.resize(rows * q);
+        N.resize(J * q * q);
+        Z.resize(J * q);
+    }
     S.resize(w * w);
     L.resize(w * w);
     P.resize(w * w);
@@ -104,10 +82,13 @@ SmallSystem::SmallSystem(const SmallModel &m) : model(m) {
 
 void SmallSystem::respond(const double *By, const double *Ay) {
     const int64_t q = model.q, w = model.width;
-    for (int64_t l = 0; l < model.levels; ++l)
-        std::copy(By + l * q, By + (l + 1) * q, B.data() + (model.pointer[l + 1] - 1) * q);
     std::copy(Ay, Ay + w, A.data() + (w - 1) * w);
     for (int64_t i = 0; i < w; ++i) A[size_t(i * w + w - 1)] = Ay[i];
+    if (classes)
+        classes->respond(By, A.data());
+    else
+        for (int64_t l = 0; l < model.levels; ++l)
+            std::copy(By + l * q, By + (l + 1) * q, B.data() + (model.pointer[l + 1] - 1) * q);
     broken = derived = false;
     at[0] = std::nan("");
 }
@@ -205,7 +186,7 @@ double SmallSystem::eliminate() {
             }
         if (!cholesky<QQ>(t, q)) return std::nan("");
         for (int64_t i = 0; i < q; ++i) pivots.times(t[i * q + i]);
-        invert_lower<QQ>(t, q);
+        invert_in_place<QQ>(t, q);
         for (int64_t i = 0; i < q; ++i)  // R = Lambda T^-T
             for (int64_t j = 0; j < q; ++j) {
                 double s = 0.0;
@@ -317,9 +298,12 @@ void SmallSystem::evaluate(SmallPoint &point) {
     block_factors(point.theta);
     std::copy(A.begin(), A.end(), S.begin());
     double logdet = 0.0;
-    with_shape([&](auto q, auto rows) {
-        logdet = eliminate<decltype(q)::value, decltype(rows)::value>();
-    });
+    if (classes)
+        logdet = classes->eliminate(shapes.data(), S.data());
+    else
+        with_shape([&](auto q, auto rows) {
+            logdet = eliminate<decltype(q)::value, decltype(rows)::value>();
+        });
     if (!std::isfinite(logdet)) return;
     logdet += factor_tail();
     if (!std::isfinite(logdet) || std::isnan(pwrss)) return;
@@ -647,9 +631,8 @@ void SmallSystem::collect(SmallPoint &point) {
                 Xi[r * n + c] = 0.5 * (h[a] + h[e]) - zz[a] / sigma2;
             }
         term_factor(point.theta, int(&t - model.terms.data()), Lambda);
-        double work[max_theta * max_theta], values[max_theta], V[max_theta * max_theta];
-        std::copy(Xi, Xi + n * n, work);
-        eigen_symmetric(work, n, values, V);
+        double positive[max_theta * max_theta];
+        positive_part(Xi, n, positive);
         const int last = t.theta + n * (n + 1) / 2;
         for (int j = t.theta; j < last; ++j) {
                 const int r = parameters[size_t(j)].row - t.offset;
@@ -663,18 +646,12 @@ void SmallSystem::collect(SmallPoint &point) {
                 slopes[j] = 2.0 * d;
             }
         // 2 [Xi]_+ on the entries of one column
-        for (int r = 0; r < n; ++r)
-            for (int c = 0; c < n; ++c) {
-                double s = 0.0;
-                for (int i = 0; i < n; ++i) s += V[r * n + i] * std::max(values[i], 0.0) * V[c * n + i];
-                work[r * n + c] = 2.0 * s;
-            }
         for (int i = t.theta; i < last; ++i)
             for (int m = t.theta; m < last; ++m) {
                 const SmallParameter &a = parameters[size_t(i)];
                 const SmallParameter &c = parameters[size_t(m)];
                 if (a.column == c.column)
-                    second[i * k + m] = work[(a.row - t.offset) * n + c.row - t.offset];
+                    second[i * k + m] = 2.0 * positive[(a.row - t.offset) * n + c.row - t.offset];
                 else
                     second[i * k + m] = 0.0;
             }
@@ -688,16 +665,8 @@ void SmallSystem::collect(SmallPoint &point) {
         }
 }
 
-void SmallSystem::derive(SmallPoint &point) {
-    if (point.derived && derived && std::equal(at, at + model.k, point.theta)) return;
-    if (!std::equal(at, at + model.k, point.theta)) evaluate(point);
-    if (!std::isfinite(point.value)) return;
-    solve_tail_modes();
-    invert_tail();
-    for (size_t i = 0; i <= model.blocks.size(); ++i)
-        sound[i] = invert_if_sound(Lambdas.data() + slot[i],
-                                   int(i ? model.blocks[i - 1].q : model.q),
-                                   inverses.data() + slot[i]);
+// The eliminated factor's part of the derivatives, level by level.
+void SmallSystem::differentiate_levels() {
     std::fill(information, information + model.k * model.k, 0.0);
     std::fill(F.begin(), F.begin() + model.width * model.k, 0.0);
     int64_t of_first = 0;  // parameters of the eliminated factor
@@ -710,7 +679,25 @@ void SmallSystem::derive(SmallPoint &point) {
         else
             differentiate<Q, decltype(rows)::value, 0>();
     });
-    tail_derivatives();
+}
+
+void SmallSystem::derive(SmallPoint &point) {
+    if (point.derived && derived && std::equal(at, at + model.k, point.theta)) return;
+    if (!std::equal(at, at + model.k, point.theta)) evaluate(point);
+    if (!std::isfinite(point.value)) return;
+    solve_tail_modes();
+    invert_tail();
+    if (classes) {
+        classes->differentiate(shapes.data(), parameters.data(), Qs.data(), b.data(), H.data(),
+                               ZZ.data(), F.data(), information);
+    } else {
+        for (size_t i = 0; i <= model.blocks.size(); ++i)
+            sound[i] = invert_if_sound(Lambdas.data() + slot[i],
+                                       int(i ? model.blocks[i - 1].q : model.q),
+                                       inverses.data() + slot[i]);
+        differentiate_levels();
+        tail_derivatives();
+    }
     add_directions();
     collect(point);
     derived = point.derived = true;
@@ -729,7 +716,11 @@ double SmallSystem::curvature_along(SmallPoint &point, int term, const double *v
         slope += s * s;
         return s;
     };
-    if (t.block == 0) {
+    if (classes) {
+        double wide[max_theta] = {0.0};
+        std::copy(v, v + t.size, wide + t.offset);
+        total = classes->along(wide, b.data(), f, slope);
+    } else if (t.block == 0) {
         const int64_t q = model.q;
         for (int64_t l = 0; l < model.levels; ++l) {
             const double s = along(Z.data() + l * q), *n = N.data() + l * q * q;
@@ -785,6 +776,7 @@ void SmallSystem::solution(SmallPoint &point, double *beta, double *covariance, 
             covariance[i * p + j] = covariance[j * p + i] = s;
         }
     std::copy(b.data(), b.data() + first, tail_modes);
+    if (classes) return classes->modes(shapes.data(), b.data(), modes);
     // b_l = R (C_y - sum C b)
     for (int64_t l = 0; l < model.levels; ++l) {
         double u[max_theta] = {0.0};
