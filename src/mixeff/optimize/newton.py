@@ -15,6 +15,7 @@ Floats = NDArray[np.float64]
 
 _FLAT = 1e-10  # eigenvalues below this part of the largest (or of the gradient) are raised to it
 _NOTHING = 1e-10  # a second derivative this small (working units, per unit of theta) is rounding
+_DROWNED = 100.0  # curvature below this many roundings of the criterion is none
 _POLISHING, _POLISHED = 5, 1e-11  # extra steps allowed, and the part of the tolerance they aim at
 _MEMORY, _NEAR = 3, 1e-6  # steps remembered, each having gained less than this
 _AGREE = 0.2  # ... and how far they may disagree with the model
@@ -204,9 +205,15 @@ def curvature(evaluation: Evaluation) -> float:
 
 
 def undetermined(evaluation: Evaluation) -> NDArray[np.bool_]:
-    """(k,) parameters, not zero themselves, of which the criterion does not depend at all."""
+    """(k,) parameters, not zero themselves, on which the criterion does not depend at all.
+
+    Where the criterion falls towards a limit as theta grows, the search ends when its rounding
+    hides the fall: the curvature left there is as small, while a determined variance curves the
+    criterion (in log theta) by about twice the number of its levels.
+    """
     theta = evaluation.theta
-    curved = np.diagonal(evaluation.hessian) * (1.0 + float(theta @ theta)) > _NOTHING
+    least = max(_NOTHING, _DROWNED * evaluation.noise)
+    curved = np.diagonal(evaluation.hessian) * (1.0 + float(theta @ theta)) > least
     flat: NDArray[np.bool_] = ~curved & (theta != 0)
     return flat
 

@@ -85,6 +85,8 @@ public:
     void reorder(int term, const int *order);
     const int *order(int term) const { return orders.data() + term * max_theta; }
     bool plain() const { return !reordered; }
+    // Rounding of the criterion at the factored theta, as linear/criterion.py has it.
+    double noise() const { return 9e-16 * model.nu() * double(model.n) / pwrss; }
 
     const SmallModel &model;
     bool broken = false;

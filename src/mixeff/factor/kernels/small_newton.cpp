@@ -10,7 +10,7 @@ namespace mixeff {
 namespace {
 
 // newton.py
-constexpr double flat = 1e-10, nothing = 1e-10, polished = 1e-11, near = 1e-6, agree = 0.2;
+constexpr double flat = 1e-10, nothing = 1e-10, drowned = 100.0, polished = 1e-11, near = 1e-6, agree = 0.2;
 constexpr double expand = 3.0, shrink = 0.25;
 constexpr int polishing = 5, memory = 3;
 // boundary.py
@@ -675,8 +675,9 @@ public:
         double scaled[square], values[max_theta], vectors[square];
         int free[max_theta], m = 0;
         const double unit = 1.0 + dot_(point.theta, point.theta, k);
+        const double least = std::max(nothing, drowned * system.noise());
         for (int i = 0; i < k; ++i)  // a parameter the criterion does not depend on
-            if (!(point.hessian[i * k + i] * unit > nothing) && point.theta[i] != 0.0) return 0.0;
+            if (!(point.hessian[i * k + i] * unit > least) && point.theta[i] != 0.0) return 0.0;
         for (int i = 0; i < k; ++i)
             if (point.hessian[i * k + i] > 0) free[m++] = i;
         if (!m) return 0.0;
