@@ -10,7 +10,8 @@ namespace mixeff {
 namespace {
 
 // newton.py
-constexpr double flat = 1e-10, nothing = 1e-10, drowned = 100.0, polished = 1e-11, near = 1e-6, agree = 0.2;
+constexpr double flat = 1e-10, nothing = 1e-10, drowned = 100.0;
+constexpr double polished = 1e-11, near = 1e-6, agree = 0.2;
 constexpr double expand = 3.0, shrink = 0.25;
 constexpr int polishing = 5, memory = 3;
 // boundary.py
