@@ -75,9 +75,8 @@ def test_canonical_links(name: str) -> None:
     se = tmb_se(case)
     if se is None:
         se = values(case["se_accurate_hessian"])
-    close_to(
-        name, fit_engine(name), case["fit"]["logLik"], values(case["beta"]), values(case["theta"]), se
-    )  # fmt: skip
+    beta, theta = values(case["beta"]), values(case["theta"])
+    close_to(name, fit_engine(name), case["fit"]["logLik"], beta, theta, se)
 
 
 @pytest.mark.parametrize("name", OBSERVED)

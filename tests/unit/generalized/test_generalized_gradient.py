@@ -1,8 +1,8 @@
 """The Laplace criterion equals dense algebra, its gradient the differences of the criterion.
 
 Random models of every family and link: crossed, nested and vector-valued random effects, weights,
-an offset. Differences are central, extrapolated twice (error h^6); their rounding, with steps of 0.004
-and values up to a few hundred, is near 1e-10, so 1e-7 leaves room only for wrong derivatives.
+an offset. Differences are central, extrapolated twice (error h^6); their rounding, with steps of
+0.004 and values up to a few hundred, is near 1e-10, so 1e-7 leaves room only for wrong derivatives.
 """
 
 from __future__ import annotations
