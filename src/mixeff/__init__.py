@@ -1,4 +1,4 @@
-"""Linear mixed models for Python, in R's formula language and with lme4's names.
+"""Linear and generalized linear mixed models, in R's formula language and with lme4's names.
 
 >>> import mixeff as mx
 >>> m = mx.lmer("Reaction ~ Days + (Days | Subject)", mx.load_dataset("sleepstudy"))
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from mixeff.inference.information import bic as bic
     from mixeff.inference.likelihood_ratio import anova as anova
     from mixeff.model.fit import LinearMixedModel as LinearMixedModel
+    from mixeff.model.generalized_fit import GeneralizedMixedModel as GeneralizedMixedModel
+    from mixeff.model.glmer import glmer as glmer
+    from mixeff.model.glmer import glmer_nb as glmer_nb
     from mixeff.model.lm_list import LmList as LmList
     from mixeff.model.lm_list import lm_list as lm_list
     from mixeff.model.lmer import lmer as lmer
@@ -60,12 +63,15 @@ _ERRORS = (
 )
 _HOMES = {
     "Control": "mixeff.control",
+    "GeneralizedMixedModel": "mixeff.model.generalized_fit",
     "LinearMixedModel": "mixeff.model.fit",
     "LmList": "mixeff.model.lm_list",
     "ManyFits": "mixeff.model.refit_many",
     "aic": "mixeff.inference.information",
     "anova": "mixeff.inference.likelihood_ratio",
     "bic": "mixeff.inference.information",
+    "glmer": "mixeff.model.glmer",
+    "glmer_nb": "mixeff.model.glmer",
     "lm_list": "mixeff.model.lm_list",
     "lmer": "mixeff.model.lmer",
     "load_dataset": "mixeff.datasets",
@@ -87,6 +93,7 @@ __all__ = [
     "DesignError",
     "DesignWarning",
     "FormulaError",
+    "GeneralizedMixedModel",
     "LinearMixedModel",
     "LmList",
     "ManyFits",
@@ -99,6 +106,8 @@ __all__ = [
     "aic",
     "anova",
     "bic",
+    "glmer",
+    "glmer_nb",
     "lm_list",
     "lmer",
     "load_dataset",

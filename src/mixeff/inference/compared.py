@@ -11,7 +11,7 @@ from mixeff.model.names import variable_name
 from mixeff.model.options import closest
 
 if TYPE_CHECKING:
-    from mixeff.model.fit import LinearMixedModel
+    from mixeff.model.mixed import MixedModel
 
 
 def named_models(
@@ -21,7 +21,7 @@ def named_models(
     *,
     minimum: int,
     options: Sequence[str] = (),
-) -> dict[str, LinearMixedModel]:
+) -> dict[str, MixedModel]:
     """The models by row label: the caller's variables, else ``model1`` ...; keyword names win.
 
     Raises
@@ -35,7 +35,7 @@ def named_models(
         if not _is_fit(model):
             raise OptionError(
                 f"argument {position} is not a fitted model but a {type(model).__name__}; "
-                "give models made by mixeff.lmer."
+                "give models made by mixeff.lmer or mixeff.glmer."
             )
     for name, model in named.items():
         if not _is_fit(model):

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Literal
 from mixeff.errors import ComparisonWarning
 from mixeff.frames.notices import notify
 from mixeff.inference.compared import named_models
+from mixeff.inference.nesting import is_discrete
 from mixeff.model.names import calling_frame
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mixeff.model.fit import LinearMixedModel
+    from mixeff.model.mixed import MixedModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class InformationTable:
         return str(self)
 
 
-def aic(*models: LinearMixedModel, **named: LinearMixedModel) -> InformationTable:
+def aic(*models: MixedModel, **named: MixedModel) -> InformationTable:
     """Compare models by Akaike's information criterion, -2 log L + 2 df.
 
     Parameters
@@ -106,7 +107,7 @@ def aic(*models: LinearMixedModel, **named: LinearMixedModel) -> InformationTabl
     return _table("aic", named_models(models, named, calling_frame(), minimum=1))
 
 
-def bic(*models: LinearMixedModel, **named: LinearMixedModel) -> InformationTable:
+def bic(*models: MixedModel, **named: MixedModel) -> InformationTable:
     """Compare models by Schwarz's criterion, -2 log L + df log(nobs).
 
     Parameters, warnings and notes are those of `aic`; the column is called ``bic``.
@@ -127,9 +128,7 @@ def bic(*models: LinearMixedModel, **named: LinearMixedModel) -> InformationTabl
     return _table("bic", named_models(models, named, calling_frame(), minimum=1))
 
 
-def _table(
-    criterion: Literal["aic", "bic"], models: Mapping[str, LinearMixedModel]
-) -> InformationTable:
+def _table(criterion: Literal["aic", "bic"], models: Mapping[str, MixedModel]) -> InformationTable:
     fits = list(models.values())
     notes = tuple(_limits(fits))
     for sentence in notes:
@@ -143,7 +142,7 @@ def _table(
     )
 
 
-def _limits(models: Sequence[LinearMixedModel]) -> list[str]:
+def _limits(models: Sequence[MixedModel]) -> list[str]:
     """Why the criteria may not be comparable."""
     sentences = []
     if len({m.nobs for m in models}) > 1:
@@ -156,5 +155,10 @@ def _limits(models: Sequence[LinearMixedModel]) -> list[str]:
         sentences.append(
             "REML and ML fits are mixed; their log-likelihoods are not comparable. "
             "Fit all of them with the same reml=."
+        )
+    if len({is_discrete(m) for m in models}) > 1:
+        sentences.append(
+            "Some of the models give probabilities of the response and others densities; their "
+            "criteria are not comparable."
         )
     return sentences

@@ -19,7 +19,7 @@ from mixeff.model.names import calling_frame
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mixeff.model.fit import LinearMixedModel
+    from mixeff.model.mixed import MixedModel
 
 Floats = NDArray[np.float64]
 COLUMNS = ("npar", "aic", "bic", "loglik", "deviance", "chisq", "df", "p_value")
@@ -134,9 +134,7 @@ def upper_tail(chisq: Floats, df: Floats) -> Floats:
     return p
 
 
-def anova(
-    *models: LinearMixedModel, refit: bool = True, **named: LinearMixedModel
-) -> LikelihoodRatioTable:
+def anova(*models: MixedModel, refit: bool = True, **named: MixedModel) -> LikelihoodRatioTable:
     """Likelihood-ratio tests of two or more nested models.
 
     Models are sorted by their number of parameters and each is compared with the one before it.

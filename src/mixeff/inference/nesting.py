@@ -33,12 +33,14 @@ Floats = NDArray[np.float64]
 # rounding (about n eps) or real (the sine of an angle).
 _OUTSIDE = 1e-7
 
+_CONTINUOUS = ("gaussian", "Gamma", "inverse.gaussian")
+
 
 def check_same_data(models: Mapping[str, Any]) -> None:
     """Raise ComparisonError unless all models describe the same response on the same rows."""
     (first_name, first), *others = models.items()
     for name, model in others:
-        problem = _data_difference(first.design, model.design)
+        problem = _data_difference(first.design, model.design) or _kind_difference(first, model)
         if problem is not None:
             raise ComparisonError(f"{first_name} and {name} cannot be compared: {problem}")
 
@@ -64,6 +66,55 @@ def _data_difference(a: Design, b: Design) -> str | None:
     return f"the values of {a.response_name} differ. Fit all models to the same data."
 
 
+def _kind_difference(a: Any, b: Any) -> str | None:
+    """Why two models of the same numbers still are about different things."""
+    if is_discrete(a) != is_discrete(b):
+        return (
+            f"the {a.family} model gives probabilities of a response, the {b.family} model "
+            "densities or the reverse; such likelihoods are on different scales."
+        )
+    binomial = a.family == b.family == "binomial"
+    if binomial and not _same_weights(a.design, b.design):
+        return "their numbers of trials differ. Fit all models to the same data."
+    return None
+
+
+def is_discrete(model: Any) -> bool:
+    """Whether the likelihood is made of probabilities rather than densities."""
+    return not model.family.startswith(_CONTINUOUS)
+
+
+def _family_notes(smaller: tuple[str, Any], larger: tuple[str, Any]) -> list[str]:
+    """What a change of family, link or approximation does to a comparison."""
+    (name0, m0), (name1, m1) = smaller, larger
+    notes = []
+    nodes = [getattr(m.request, "n_agq", 1) for m in (m0, m1)]
+    if nodes[0] != nodes[1]:
+        notes.append(
+            f"the log-likelihoods of {name0} and {name1} are approximated differently "
+            f"(n_agq={nodes[0]} and {nodes[1]}): their difference holds the errors of both. Fit "
+            "both with the same n_agq."
+        )
+    links = [getattr(m, "link", "identity") for m in (m0, m1)]
+    changed = ""
+    if not _family_within(m0.family, m1.family):
+        changed = f"families {m0.family} and {m1.family}"
+    elif links[0] != links[1]:
+        changed = f"links {links[0]} and {links[1]}"
+    if changed:
+        notes.append(
+            f"{name0} is not nested in {name1} ({changed}): the chi-square test does not apply; "
+            "compare by AIC or BIC."
+        )
+    return notes
+
+
+def _family_within(small: str, large: str) -> bool:
+    """The same distribution, or Poisson within a negative binomial (on its boundary)."""
+    small, large = (name.partition("(")[0] for name in (small, large))
+    return small == large or (small == "poisson" and large in ("Negative Binomial", "nbinom1"))
+
+
 def nesting_notes(smaller: tuple[str, Any], larger: tuple[str, Any]) -> list[str]:
     """Why twice the difference of two log-likelihoods is not chi-square; empty if it is."""
     (name0, m0), (name1, m1) = smaller, larger
@@ -73,6 +124,7 @@ def nesting_notes(smaller: tuple[str, Any], larger: tuple[str, Any]) -> list[str
             f"{name0} and {name1} are REML fits with different fixed effects: their criteria are "
             "not comparable. Leave refit=True to compare ML fits."
         )
+    notes += _family_notes(smaller, larger)
     reason = _not_nested(m0.design, m1.design)
     if reason is not None:
         notes.append(

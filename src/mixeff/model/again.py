@@ -37,7 +37,11 @@ class Recipe(NamedTuple):
 
 def recipe(fit: MixedModel) -> Recipe:
     """The recipe of a fitted model."""
-    return Recipe(LMER_ARGUMENTS, prepare, fit_design)
+    if fit.request.family is None:
+        return Recipe(LMER_ARGUMENTS, prepare, fit_design)
+    from mixeff.model import generalized_fitting as made
+
+    return Recipe(made.GLMER_ARGUMENTS, made.prepare, made.fit_design)
 
 
 def update(

@@ -83,6 +83,8 @@ def test_nearest_name() -> None:
 def test_every_public_name_is_listed_and_unknown_ones_are_not_there() -> None:
     assert {
         "lmer",
+        "glmer",
+        "glmer_nb",
         "anova",
         "aic",
         "bic",
@@ -93,8 +95,8 @@ def test_every_public_name_is_listed_and_unknown_ones_are_not_there() -> None:
         "__version__",
     } <= set(dir(mixeff))
     assert isinstance(mixeff.__version__, str)
-    with pytest.raises(AttributeError, match="no attribute 'glmer'"):
-        mixeff.glmer  # noqa: B018
+    with pytest.raises(AttributeError, match="no attribute 'nlmer'"):
+        mixeff.nlmer  # noqa: B018
     for name in mixeff.__all__:
         assert getattr(mixeff, name) is not None
 

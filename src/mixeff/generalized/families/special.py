@@ -73,6 +73,8 @@ def deviance_part(x: Floats, gap: Floats, mean: Floats, log_mean: Floats) -> Flo
     near = np.abs(gap) < 0.1 * (x + mean)
     base = np.where(near, mean, 1.0)
     v = np.where(near, gap, 0.0) / base
+    near = near & (v > -1.0)  # x = 0 has no log, and a direct formula elsewhere
+    v = np.where(near, v, 0.0)
     close = base * (log1p_minus(v) + v * np.log1p(v))
     return np.where(near, close, x * (np.log(x) - log_mean) - gap)
 
