@@ -16,6 +16,7 @@ from mixeff.factor.dense_tail import DenseTail
 from mixeff.factor.elimination import plan_elimination
 from mixeff.factor.stages import Stage, build_layout
 from mixeff.factor.tail import Tail
+from mixeff.factor.tail_curvature import Squares
 from mixeff.factor.threads import one_blas_thread
 
 Floats = NDArray[np.float64]
@@ -210,6 +211,7 @@ class BlockedFactor:
         self._inverted = False
         self._state: solves.ModeState | None = None
         self._fixed: Floats | None = None
+        self.tail_squares: Squares | None = None  # known once the traces are
 
     def receive(self, store: Store, logdet: float) -> None:
         """Take the arrays in which this factor was computed."""

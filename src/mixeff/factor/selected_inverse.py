@@ -13,13 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixeff.factor import kernels
+from mixeff.factor.dense_tail import DenseTail
 from mixeff.factor.stages import Layout
 from mixeff.factor.tail import Tail
+from mixeff.factor.tail_curvature import tail_squares
 
 if TYPE_CHECKING:
     from mixeff.factor.cholesky import BlockedFactor, Store
 
 Floats = NDArray[np.float64]
+
+SQUARED = 200
+"""From this size of the dense tail on its second derivatives are kept with the traces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,8 @@ def trace_blocks(factor: BlockedFactor, reml: bool) -> tuple[Floats, ...]:
         inverse = inverses[a]
         H = directly[a] if inverse is None else product @ inverse
         found[layout.tail_groups[a]] = (H + H.T) / 2
+    if isinstance(tail, DenseTail) and layout.products.size >= SQUARED:
+        factor.tail_squares = tail_squares(tail, Q, factor.inverses)
     tail.scale_inverse(Q, size, inner)
     invert_stages(factor, store, size, Q)
     for s, (stage, at) in enumerate(zip(layout.stages, store.stages, strict=True)):

@@ -168,7 +168,7 @@ def _estimate(
         else exact_information(evaluation, theta, coordinates)
     )
     return GeneralizedEstimate(
-        family=model.family,
+        family=with_dispersion(model.family, evaluation.dispersion),
         n_agq=n_agq,
         laplace="expected" if model.expected else "observed",
         theta=theta,
@@ -183,6 +183,12 @@ def _estimate(
         conditional_variances=coordinates.variances(variances),
         convergence=_verdict(design, model, optimum, theta, gradient, slopes, began),
     )
+
+
+def with_dispersion(family: Family, dispersion: float) -> Family:
+    """The family with its estimated shape in it, for those that carry one."""
+    known = getattr(family, "with_dispersion", None)
+    return family if known is None else known(dispersion)
 
 
 def _callers_gradient(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -12,6 +14,8 @@ from numpy.typing import NDArray
 from mixeff.covariance import Partition
 from mixeff.errors import DesignError
 from mixeff.factor.system import Factor, System
+from mixeff.linear import sigma_coordinates
+from mixeff.linear.traces import Continued, ExactTraces, TraceMemory, corrected, curvature
 
 Floats = NDArray[np.float64]
 
@@ -19,6 +23,8 @@ Floats = NDArray[np.float64]
 # residual is the rounding error of a subtraction.
 _EXACT_FIT = 1e-12
 _ROUNDING = 4.0 * float(np.finfo(np.float64).eps)  # of r^2, relative to y'Wy
+_LATE = 1e-3  # predicted gain of a step below which third derivatives hardly matter
+_AGREE = 0.2  # observed and average information may differ by one over this
 _TRUSTED = 1e7  # with larger theta that subtraction cancels for any data
 
 
@@ -31,11 +37,14 @@ class LinearCriterion:
     system : System, the cross-products in working coordinates
     partition : Partition, theta -> Lambda
     reml : bool
+    memory : TraceMemory or None
+        Where the latest exact traces are kept, if late evaluations are to do without their own.
     """
 
     system: System
     partition: Partition
     reml: bool
+    memory: TraceMemory | None = field(default=None, compare=False)
 
     @property
     def degrees(self) -> int:
@@ -74,6 +83,8 @@ class LinearEvaluation:
     theta: Floats
     factor: Factor
     value: float = field(init=False)
+    continued: Continued | None = field(init=False, default=None)
+    _curvature: Floats | None = field(init=False, default=None)  # of the traces, with exact ones
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "value", self._value())
@@ -113,15 +124,61 @@ class LinearEvaluation:
         return self.criterion.partition.per_term(self._block_scores)
 
     @cached_property
+    def _squares(self) -> tuple[Floats, ...]:
+        return tuple((z.T @ z) / self.sigma2 for z in self._scores)
+
+    @cached_property
     def sigma_slopes(self) -> tuple[Floats, ...]:
         """Xi_i = dd/dSigma_i = H_i - z_i'z_i / sigma^2 per term, (q, q) symmetric."""
+        traces = self._exact_traces if self.continued is None else self.continued.traces
+        return tuple(H - w for H, w in zip(traces, self._squares, strict=True))
+
+    @cached_property
+    def _exact_traces(self) -> tuple[Floats, ...]:
+        """H_i per term, remembered for the points to come."""
+        criterion = self.criterion
         if self.factor.inverts_in_place:
-            _ = self.average_information  # needs the factor, which the inverse overwrites
-        traces = self.criterion.partition.per_term_square(
-            self.factor.trace_blocks(self.criterion.reml)
-        )
-        pairs = zip(traces, self._scores, strict=True)
-        return tuple(H - (z.T @ z) / self.sigma2 for H, z in pairs)
+            _ = self._forms  # need the factor, which the inverse overwrites
+        traces = criterion.partition.per_term_square(self.factor.trace_blocks(criterion.reml))
+        if criterion.memory is None:
+            return traces
+        K = curvature(criterion.partition, self.factor, traces, self._squares, self._forms)
+        if K is not None:
+            record = ExactTraces(criterion.reml, self._sigma, traces, self._logdet, K)
+            criterion.memory.latest = corrected(record, criterion.memory.latest)
+            object.__setattr__(self, "_curvature", criterion.memory.latest.curvature)
+        return traces
+
+    @property
+    def error(self) -> float:
+        """What the error of the gradient may cost, in deviance units; 0 if it is exact."""
+        return 0.0 if self.continued is None else self.continued.error
+
+    def guess(self) -> LinearEvaluation | None:
+        """The same point with traces continued from the latest exact ones, or None.
+
+        Value, scores and average information are exact: only the traces in the gradient are not.
+        """
+        memory = self.criterion.memory
+        if memory is None or memory.latest is None or not math.isfinite(self.value):
+            return None
+        if memory.latest.reml is not self.criterion.reml:
+            return None
+        information = self._sigma_information
+        continued = memory.latest.continued(self._sigma, self._logdet, information)
+        if continued is None:
+            return None
+        twin = copy(self)  # with all that was computed here
+        object.__setattr__(twin, "continued", continued)
+        return twin
+
+    @cached_property
+    def _sigma(self) -> tuple[Floats, ...]:
+        return tuple(L @ L.T for L in self.criterion.partition.term_factors(self.theta))
+
+    @property
+    def _logdet(self) -> float:
+        return self.factor.logdet_random + (self.factor.logdet_fixed if self.criterion.reml else 0)
 
     @cached_property
     def gradient(self) -> Floats:
@@ -134,39 +191,67 @@ class LinearEvaluation:
     @cached_property
     def average_information(self) -> Floats:
         """(k, k) AI_jk = t_j'P t_k / sigma^2 - (y'PV_jPy)(y'PV_kPy) / (nu sigma^4), psd."""
+        T = sigma_coordinates.derivative(self.criterion.partition, self.theta)
+        return T.T @ self._sigma_information @ T
+
+    @cached_property
+    def _forms(self) -> Floats:
+        """(k, k) t_j'P t_k / sigma^2 in the coordinates of Sigma."""
         partition = self.criterion.partition
-        pairs = zip(partition.structures, partition.split(self.theta), strict=True)
-        return self._information([s.slopes(t) for s, t in pairs])
+        slopes = [sigma_coordinates.basis(s.size) for s in partition.structures]
+        blocks, where = partition.block_slopes(slopes)
+        forms = self.factor.information(self._block_scores, blocks)[np.ix_(where, where)]
+        return np.asarray(0.5 * (forms + forms.T) / self.sigma2)
+
+    @cached_property
+    def _sigma_information(self) -> Floats:
+        """Average information in the coordinates of Sigma."""
+        # y'P V_j P y of all coordinates
+        slopes = np.concatenate([sigma_coordinates.matrix_to_slopes(w) for w in self._squares])
+        return self._forms - np.outer(slopes, slopes) / self.criterion.degrees
 
     @cached_property
     def hessian(self) -> Floats:
-        """(k, k) positive semidefinite model: AI + 2 [Xi]_+ on entries of one column of Lambda."""
-        model = self.average_information.copy()
+        """(k, k) positive semidefinite model: AI + 2 [Xi]_+ on entries of one column of Lambda.
+
+        Average information converges linearly, slowly so where a factor has few levels. Close to
+        an optimum the observed information stands in its place where the curvature of the traces
+        is known.
+        """
+        Xi = [_positive_part(slope) for slope in self.sigma_slopes]
+        model = self.average_information + self._bend(Xi)
+        observed = self._observed_information
+        if observed is None or not _near(self.gradient, model):
+            return model
+        better = observed + self._bend(self.sigma_slopes)
+        return better if _agree(better, model) else model
+
+    def _bend(self, slopes: Sequence[Floats]) -> Floats:
+        """(k, k) what the curvature of Sigma in theta adds: <slope, d2Sigma> per term."""
+        partition = self.criterion.partition
+        out = np.zeros((partition.n_theta, partition.n_theta))
         first = 0
-        pairs = zip(self.criterion.partition.structures, self.sigma_slopes, strict=True)
-        for structure, Xi in pairs:
+        for structure, slope in zip(partition.structures, slopes, strict=True):
             last = first + structure.n_theta
-            model[first:last, first:last] += structure.second_order(_positive_part(Xi))
+            out[first:last, first:last] = structure.second_order(slope)
             first = last
-        return model
+        return out
+
+    @property
+    def _observed_information(self) -> Floats | None:
+        """(k, k) second derivative along Sigma: 2 t_j'P t_k - ... minus K; None if K is unknown."""
+        K = self._curvature if self.continued is None else self.continued.curvature
+        if K is None:
+            return None
+        T = sigma_coordinates.derivative(self.criterion.partition, self.theta)
+        return T.T @ (self._sigma_information + self._forms - K) @ T
 
     def curvature_along(self, term: int, direction: Floats) -> float:
         """Average information for Sigma_term + t v v', at t = 0."""
-        slopes = [np.zeros((0, z.shape[1], z.shape[1])) for z in self._scores]
-        slopes[term] = np.outer(direction, direction)[None]
-        return float(self._information(slopes)[0, 0])
-
-    def _information(self, slopes: list[Floats]) -> Floats:
-        """Average information for changes of Sigma given as (m, q, q) per term."""
-        partition, sigma2 = self.criterion.partition, self.sigma2
-        pairs = zip(slopes, self._scores, strict=True)
-        changes = np.concatenate([np.tensordot(d, z.T @ z) for d, z in pairs])
-        blocks, where = partition.block_slopes(slopes)
-        information = self.factor.information(self._block_scores, blocks)[np.ix_(where, where)]
-        information /= sigma2
-        # y'P V_j P y of all pairs
-        information -= np.outer(changes, changes) / (self.criterion.degrees * sigma2**2)
-        return 0.5 * (information + information.T)
+        changes = [np.zeros((z.shape[1], z.shape[1])) for z in self._scores]
+        changes[term] = np.outer(direction, direction)
+        step = sigma_coordinates.pack(changes)
+        return float(step @ self._sigma_information @ step)
 
 
 def rounding(criterion: LinearCriterion, pwrss: float) -> float:
@@ -174,6 +259,25 @@ def rounding(criterion: LinearCriterion, pwrss: float) -> float:
     if not pwrss > 0:
         return 0.0
     return _ROUNDING * criterion.degrees * criterion.system.n / pwrss
+
+
+def _near(gradient: Floats, hessian: Floats) -> bool:
+    """A Newton step gains less than ``_LATE``."""
+    values, vectors = np.linalg.eigh(hessian)
+    if not values[0] > 0:
+        return False
+    slope = vectors.T @ gradient
+    return 0.5 * float(slope @ (slope / values)) < _LATE
+
+
+def _agree(new: Floats, old: Floats) -> bool:
+    """Both positive definite and within a factor of each other in every direction."""
+    try:
+        root = np.linalg.inv(np.linalg.cholesky(old))
+    except np.linalg.LinAlgError:
+        return False
+    values = np.linalg.eigvalsh(root @ new @ root.T)
+    return bool(values[0] > _AGREE and values[-1] < 1.0 / _AGREE)
 
 
 def _positive_part(symmetric: Floats) -> Floats:

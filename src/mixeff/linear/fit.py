@@ -22,7 +22,12 @@ from mixeff.linear.estimate import LinearEstimate, Outcome
 from mixeff.linear.slow import announce_slow
 from mixeff.linear.small import SmallEvaluation, find_optimum
 from mixeff.linear.standardize import Basis
-from mixeff.linear.starting import evaluations_are_dear, starting_theta
+from mixeff.linear.starting import (
+    evaluations_are_dear,
+    like_before,
+    starting_theta,
+    trace_memory,
+)
 from mixeff.linear.working import WorkingModel, working_model
 from mixeff.optimize import Optimum, Verdict
 from mixeff.optimize.sentences import TermNames, verdict
@@ -66,25 +71,41 @@ def fit_linear(
         If the model leaves no residual variance, or the data say nothing about a variance.
     """
     began = time.perf_counter()
-    also: tuple[Floats, ...] = ()
-    if like is not None and like.prepared is not None:
-        model = like.prepared.with_response(design, control.threads)
-        known = not (like.convergence.singular or evaluations_are_dear(model.system))
-        if start is None and known:
-            # What fitted before is near (moments of the new response are nearer where they pay);
-            # should it end on the boundary, the default start is due.
-            start, also = like.theta, (model.partition.start(),)
-    else:
+    before = None if like is None else like.prepared
+    if before is None:
         model = working_model(design, control.threads)
-    first = starting_theta(model.system, model.partition)
-    if start is not None:
-        first = model.coordinates.working_theta(model.partition, checked_theta(design, start))
+    else:
+        model = before.with_response(design, control.threads)
+    memory = trace_memory(model.system, model.partition)
+    if memory is not None and before is not None:
+        memory.latest = before.traces
+    first, also = _start(design, model, start, like)
     if isinstance(model.system, BlockedSystem):
         announce_slow(design, model.system.layout.products.size)
-    criterion = LinearCriterion(model.system, model.partition, reml)
+    criterion = LinearCriterion(model.system, model.partition, reml, memory)
     optimum = find_optimum(criterion, first, control, also)
     check_determined(design, optimum)
     return _estimate(design, model, optimum, began)
+
+
+def _start(
+    design: Design,
+    model: WorkingModel,
+    start: Sequence[float] | Floats | None,
+    like: LinearEstimate | None,
+) -> tuple[Floats, tuple[Floats, ...]]:
+    """Theta to start from in working coordinates, and others to try if that ends at a boundary."""
+    coordinates, partition = model.coordinates, model.partition
+    if start is not None:
+        return coordinates.working_theta(partition, checked_theta(design, start)), ()
+    first = starting_theta(model.system, partition)
+    if like is None or like.prepared is None or like.convergence.singular:
+        return first, ()
+    before = coordinates.working_theta(partition, like.theta)
+    if evaluations_are_dear(model.system) and not like_before(first, before, partition):
+        return first, ()
+    # What fitted before is near; should it end on the boundary, the start without it is due.
+    return before, (first,)
 
 
 def evaluate_at(
@@ -146,6 +167,7 @@ def _estimate(
     evaluation = optimum.evaluation
     assert isinstance(evaluation, LinearEvaluation | SmallEvaluation)
     criterion, factor = evaluation.criterion, evaluation.factor
+    memory, prepared = criterion.memory, model.prepared
     coordinates, partition = model.coordinates, model.partition
     scale = coordinates.response.scale
     theta = coordinates.theta(partition, evaluation.theta)
@@ -165,7 +187,7 @@ def _estimate(
         pwrss=scale**2 * factor.pwrss,
         modes=coordinates.modes(partition.per_term(factor.modes())),
         outcome=_outcome(words),
-        prepared=model.prepared,
+        prepared=prepared if memory is None else replace(prepared, traces=memory.latest),
     )
 
 

@@ -16,6 +16,7 @@ from mixeff.factor.cholesky import BlockedSystem
 from mixeff.linear.coordinates import Coordinates, coordinates, response
 from mixeff.linear.direct import DirectSystem, direct_system
 from mixeff.linear.rows import RowColumns
+from mixeff.linear.traces import ExactTraces
 
 Floats = NDArray[np.float64]
 
@@ -50,11 +51,13 @@ class Prepared:
     A fit of another response to the same X, random terms and weights starts from here. Of a small
     model the source is its system, which shares the rows of the design and makes the
     cross-products when they are asked for.
+    ``traces`` do not depend on the response: those nearest to the optimum found, where dear.
     """
 
     source: CrossProducts | DirectSystem
     partition: Partition
     coordinates: Coordinates
+    traces: ExactTraces | None = None
 
     @property
     def products(self) -> CrossProducts:

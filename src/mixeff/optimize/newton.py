@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mixeff.optimize.problem import Evaluation, Problem, resolution
+from mixeff.optimize.problem import Evaluation, Guessing, Problem, resolution
 
 Floats = NDArray[np.float64]
 
@@ -20,6 +20,7 @@ _POLISHING, _POLISHED = 5, 1e-11  # extra steps allowed, and the part of the tol
 _MEMORY, _NEAR = 3, 1e-6  # steps remembered, each having gained less than this
 _AGREE = 0.2  # ... and how far they may disagree with the model
 _EXPAND, _SHRINK = 3.0, 0.25
+_PART, _FINE = 1e-2, 1e-2  # error of a gradient, of what is left to gain and of the tolerance
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,29 @@ def _corrected(hessian: Floats, steps: Sequence[Step]) -> Floats:
     return 0.5 * (B + B.T)
 
 
+def settled(evaluation: Evaluation, tolerance: float, before: float = 0.0) -> Evaluation:
+    """The point with a guessed gradient where that is good enough, else as it is.
+
+    Good enough is an error that costs at most
+
+    - a small part of what a step from here is predicted to gain: the step is none the worse; or
+    - a hundredth of the tolerance: no optimum is accepted on a gradient that could hide more; or
+    - half of ``before``, what a converged point still had to gain when a last step was taken from
+      it for the digits of theta.
+    """
+    guess = evaluation.guess() if isinstance(evaluation, Guessing) else None
+    if guess is None:
+        return evaluation
+    fine = _FINE * resolution(evaluation.value, tolerance)
+    limit = max(_PART * _Model.at(guess).decrease, fine, 0.5 * before)
+    return guess if error_of(guess) <= limit else evaluation
+
+
+def error_of(evaluation: Evaluation) -> float:
+    """What the error of the gradient may cost, in deviance units."""
+    return evaluation.error if isinstance(evaluation, Guessing) else 0.0
+
+
 def newton(
     problem: Problem,
     start: Evaluation,
@@ -128,7 +152,8 @@ def newton(
     give_up : callable, optional
         Asked at every accepted point; True ends the run there, not converged.
     """
-    current, model = start, _Model.at(start)
+    current = settled(start, tolerance)
+    model = _Model.at(current)
     steps: tuple[Step, ...] = ()
     radius = max(1.0, float(np.linalg.norm(start.theta)))
     for _ in range(max_evaluations):
@@ -146,6 +171,7 @@ def newton(
         if ratio > 1e-4:
             if give_up is not None and give_up(trial):
                 return NewtonResult(trial, False, math.inf)
+            trial = settled(trial, tolerance)
             steps = _remember(steps, current, trial)
             current, model = trial, _Model.at(trial, steps)
         elif radius < 1e-10 * (1.0 + float(np.linalg.norm(current.theta))):
@@ -172,21 +198,24 @@ def _polish(
     """Last steps, judged by the gradient: differences of the criterion are rounding here.
 
     A deviance right to 1e-9 leaves theta right to the square root of that; the gradient has more
-    digits than differences of the deviance, so these steps are kept while they shrink it.
+    digits than differences of the deviance, so these steps are kept while they shrink it, and
+    while what they gain exceeds the error of a guessed gradient.
     """
+    least = _POLISHED * max(tolerance, 1e-9 * abs(current.value))
     for _ in range(_POLISHING):
-        if model.decrease <= _POLISHED * max(tolerance, 1e-9 * abs(current.value)):
+        if model.decrease <= max(least, error_of(current)):
             break
         step = model.step(0.1 * (1.0 + float(np.linalg.norm(current.theta))))
         trial = problem.evaluate(model.move(current.theta, step))
         if not trial.value <= current.value + 1e-13 * (1.0 + abs(current.value)):
             break
+        trial = settled(trial, tolerance, model.decrease)
         steps = _remember(steps, current, trial)
         after = _Model.at(trial, steps)
         if after.decrease >= model.decrease:
             break
         current, model = trial, after
-    return NewtonResult(current, True, model.decrease)
+    return NewtonResult(current, True, model.decrease + error_of(current))
 
 
 def curvature(evaluation: Evaluation) -> float:

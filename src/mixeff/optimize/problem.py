@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,6 +84,20 @@ class Evaluation(Protocol):
 
     def curvature_along(self, term: int, direction: Floats) -> float:
         """Second derivative (model) of the value along Sigma_term + t v v' at t = 0."""
+        ...
+
+
+@runtime_checkable
+class Guessing(Protocol):
+    """An evaluation that can do without the dear part of its gradient near known points."""
+
+    @property
+    def error(self) -> float:
+        """What following its gradient instead of the exact one may cost; 0 if it is exact."""
+        ...
+
+    def guess(self) -> Evaluation | None:
+        """The same point with a gradient that is not exact but cheap, or None."""
         ...
 
 
