@@ -12,13 +12,18 @@ def regress(
     X: Floats,
     shift: Floats,
     scale: Floats,
-    gram: Floats,
+    mean: Floats,
+    centred: Floats,
+    total: float,
     response: Floats,
     weights: Floats,
     centre: bool,
     threads: int,
     /,
 ) -> tuple[float, Floats, float, Floats, float, float]: ...
+def plainly_full_rank(
+    mean: Floats, centred: Floats, first: int, n: int, clear: float, /
+) -> bool: ...
 def standard_basis(
     mean: Floats,
     centred: Floats,

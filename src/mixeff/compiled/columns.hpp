@@ -7,8 +7,9 @@
 namespace mixeff {
 
 nb::tuple column_moments(Mat values, Vec weights, int threads);
-nb::tuple regress(Mat X, Vec shift, Vec scale, Mat gram, Vec response, Vec weights, bool centre,
-                  int threads);
+nb::tuple regress(Mat X, Vec shift, Vec scale, Vec mean, Mat centred, double total, Vec response,
+                  Vec weights, bool centre, int threads);
+bool plainly_full_rank(Vec mean, Mat centred, int64_t first, int64_t n, double clear);
 nb::tuple standard_basis(Vec mean, Mat centred, double total, int64_t n, Vec constant,
                          double collinear);
 

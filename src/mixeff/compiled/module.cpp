@@ -8,7 +8,8 @@ NB_MODULE(_columns, m) {
     m.doc() = "Compiled kernels on columns of a data frame; their NumPy twins stand in twins.py.";
     m.def("column_moments", &column_moments, a().noconvert(), a().noconvert(), a());
     m.def("regress", &regress, a().noconvert(), a().noconvert(), a().noconvert(), a().noconvert(),
-          a().noconvert(), a().noconvert(), a(), a());
+          a().noconvert(), a(), a().noconvert(), a().noconvert(), a(), a());
+    m.def("plainly_full_rank", &plainly_full_rank, a().noconvert(), a().noconvert(), a(), a(), a());
     m.def("standard_basis", &standard_basis, a().noconvert(), a().noconvert(), a(), a(),
           a().noconvert(), a());
     m.def("used_levels", &used_levels, a().noconvert(), a());

@@ -215,11 +215,12 @@ bool cholesky(std::vector<double> &A, int64_t k) {
 
 }  // namespace
 
-nb::tuple regress(Mat X, Vec shift, Vec scale, Mat gram, Vec response, Vec weights, bool centre,
-                  int threads) {
+nb::tuple regress(Mat X, Vec shift, Vec scale, Vec mean, Mat centred, double total, Vec response,
+                  Vec weights, bool centre, int threads) {
     const int64_t n = int64_t(X.shape(0)), k = int64_t(X.shape(1));
     if (int64_t(shift.shape(0)) != k || int64_t(scale.shape(0)) != k ||
-        int64_t(gram.shape(0)) != k || int64_t(gram.shape(1)) != k ||
+        int64_t(mean.shape(0)) != k || int64_t(centred.shape(0)) != k ||
+        int64_t(centred.shape(1)) != k ||
         int64_t(response.shape(0)) != n || (weights.size() && int64_t(weights.shape(0)) != n))
         throw std::invalid_argument("regress: the arrays do not fit together");
     double *projection, *left;
@@ -238,9 +239,11 @@ nb::tuple regress(Mat X, Vec shift, Vec scale, Mat gram, Vec response, Vec weigh
         start = std::sqrt(squares / double(n));
         std::vector<double> factor(size_t(k * k));
         for (int64_t a = 0; a < k; ++a)
-            for (int64_t b = 0; b < k; ++b)
-                factor[size_t(a * k + b)] =
-                    gram.data()[a * k + b] / (double(n) * scale.data()[a] * scale.data()[b]);
+            for (int64_t b = 0; b < k; ++b) {
+                const double off = total * (mean.data()[a] - shift.data()[a]);
+                const double gram = centred.data()[a * k + b] + off * (mean.data()[b] - shift.data()[b]);
+                factor[size_t(a * k + b)] = gram / (double(n) * scale.data()[a] * scale.data()[b]);
+            }
         const bool sound = k > 0 && cholesky(factor, k);
         for (int step = 0; sound && step < 3; ++step) {
             double size = 0.0;
@@ -266,6 +269,27 @@ nb::tuple regress(Mat X, Vec shift, Vec scale, Mat gram, Vec response, Vec weigh
             for (int64_t i = 0; i < n; ++i) left[i] /= unit;
     }
     return nb::make_tuple(center, projection_out, unit, left_out, largest, start);
+}
+
+bool plainly_full_rank(Vec mean, Mat centred, int64_t first, int64_t n, double clear) {
+    const int64_t all = int64_t(mean.shape(0)), k = all - first;
+    if (int64_t(centred.shape(0)) != all || int64_t(centred.shape(1)) != all || first < 0 || k < 0)
+        throw std::invalid_argument("plainly_full_rank: the arrays do not fit together");
+    std::vector<double> gram(size_t(k * k));
+    for (int64_t a = 0; a < k; ++a)
+        for (int64_t b = 0; b < k; ++b)
+            gram[size_t(a * k + b)] = centred.data()[(first + a) * all + first + b];
+    std::vector<double> squares;
+    for (int64_t a = 0; a < k; ++a) {
+        const double square = gram[size_t(a * k + a)], m = mean.data()[first + a];
+        // Far within the tolerance for rounding: sizes below 1e9 times the spread about the mean.
+        if (!(square * 1e18 > double(n) * m * m) || !(square > 0.0)) return false;
+        squares.push_back(square);
+    }
+    if (!cholesky(gram, k)) return false;
+    for (int64_t a = 0; a < k; ++a)
+        if (!(gram[size_t(a * k + a)] > clear * std::sqrt(squares[size_t(a)]))) return false;
+    return true;
 }
 
 nb::tuple standard_basis(Vec mean, Mat centred, double total, int64_t n, Vec constant,

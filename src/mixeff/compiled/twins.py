@@ -50,7 +50,9 @@ def regress(
     X: Floats,
     shift: Floats,
     scale: Floats,
-    gram: Floats,
+    mean: Floats,
+    centred: Floats,
+    total: float,
     response: Floats,
     weights: Floats,
     centre: bool,
@@ -62,8 +64,8 @@ def regress(
     ----------
     X : (n, k) float64 array, C-contiguous
     shift, scale : (k,) arrays
-    gram : (k, k) weighted products of X - shift; the kernel solves by it and corrects by the
-        residuals, so it need not be exact
+    mean, centred, total : weighted moments of X, as ``column_moments`` gives them; the kernel
+        solves by them and corrects by the residuals, so they need not be exact
     response : (n,) array
     weights : (n,) array, or an empty one for weights of 1
     centre : bool, whether to take out the (weighted) mean first
@@ -90,6 +92,29 @@ def regress(
     left = y - work @ projection
     unit, start = (float(np.sqrt(w @ v**2 / n)) for v in (left, y))
     return center, projection, unit, left / unit, float(np.abs(response).max(initial=0.0)), start
+
+
+def plainly_full_rank(mean: Floats, centred: Floats, first: int, n: int, clear: float) -> bool:
+    """Whether columns ``first`` to the last are independent beyond doubt, beside the constant.
+
+    Parameters
+    ----------
+    mean, centred : moments of the columns without weights, as ``column_moments`` gives them
+    first : int, columns before it are left out
+    n : int, rows
+    clear : float
+        Every Cholesky pivot of ``centred`` must exceed this part of its column's norm; and every
+        column must vary by more than 1e-9 of its size.
+    """
+    gram, means = centred[first:, first:], mean[first:]
+    squares = np.diagonal(gram)
+    if not ((squares * 1e18 > n * means**2) & (squares > 0)).all():
+        return False
+    try:
+        pivots = np.diagonal(np.linalg.cholesky(gram))
+    except np.linalg.LinAlgError:
+        return False
+    return bool((pivots > clear * np.sqrt(squares)).all())
 
 
 def standard_basis(

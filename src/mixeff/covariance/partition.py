@@ -47,7 +47,7 @@ class Partition:
 
     def start(self) -> Floats:
         """Identity for every term."""
-        return np.concatenate([s.start() for s in self.structures])
+        return _start(self).copy()
 
     def split(self, theta: Floats) -> tuple[Floats, ...]:
         """Theta per term."""
@@ -96,14 +96,7 @@ class Partition:
 
     def columns_of_terms(self) -> tuple[tuple[int, slice], ...]:
         """Per term: its block and the slice of columns it takes there."""
-        places: dict[int, tuple[int, slice]] = {}
-        for block, terms in enumerate(self.members):
-            first = 0
-            for t in terms:
-                last = first + self.structures[t].size
-                places[t] = (block, slice(first, last))
-                first = last
-        return tuple(places[t] for t in range(len(self.structures)))
+        return _columns_of_terms(self)
 
     def block_slopes(self, slopes: Sequence[Floats]) -> tuple[list[Floats], NDArray[np.intp]]:
         """(m, q, q) arrays per term -> (M, Q, Q) arrays per block, M summing up those of its terms.
@@ -164,3 +157,20 @@ def _of_groups(groups: tuple[str, ...], sizes: tuple[int, ...]) -> Partition:
         blocks.setdefault(group, []).append(term)
     structures = tuple(Unstructured(q) for q in sizes)
     return Partition(structures, tuple(tuple(m) for m in blocks.values()))
+
+
+@lru_cache(maxsize=256)
+def _start(partition: Partition) -> Floats:
+    return np.concatenate([s.start() for s in partition.structures])
+
+
+@lru_cache(maxsize=256)
+def _columns_of_terms(partition: Partition) -> tuple[tuple[int, slice], ...]:
+    places: dict[int, tuple[int, slice]] = {}
+    for block, terms in enumerate(partition.members):
+        first = 0
+        for t in terms:
+            last = first + partition.structures[t].size
+            places[t] = (block, slice(first, last))
+            first = last
+    return tuple(places[t] for t in range(len(partition.structures)))

@@ -19,7 +19,7 @@ from mixeff.design.checks import (
 from mixeff.design.design import RandomTerm
 from mixeff.design.fixed import INTERCEPT, LinearPlan, plan_linear
 from mixeff.design.matrices import Matrices
-from mixeff.design.values import Value
+from mixeff.design.values import Categorical, Value
 from mixeff.design.variables import Variable, as_group, label_of
 from mixeff.formula.tree import LinearPart, RandomPart
 from mixeff.frames.labels import Levels
@@ -136,8 +136,14 @@ def lme4_order(n_levels: Sequence[int]) -> list[int]:
 
 def group_factor(labels: Sequence[str], values: Mapping[str, Value]) -> tuple[Codes, Levels]:
     """Codes and levels of a grouping factor, the interaction of the named variables."""
-    factors = [as_group(values[label], label) for label in labels]
+    factors = [_group(values[label], label) for label in labels]
     return factors[0] if len(factors) == 1 else interaction(factors)
+
+
+def _group(value: Value, label: str) -> tuple[Codes, Levels]:
+    if isinstance(value, Categorical) and not value.logical:
+        return value.codes, value.levels  # all in use: see ``as_variable``
+    return as_group(value, label)
 
 
 def _plans(part: RandomPart, values: Mapping[str, Value]) -> list[tuple[LinearPlan, bool]]:

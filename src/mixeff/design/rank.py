@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.linalg import qr, solve_triangular
 from scipy.linalg.lapack import dpotrf
 
+from mixeff.compiled import plainly_full_rank
 from mixeff.design.moments import Moments
 
 Floats = NDArray[np.float64]
@@ -63,9 +64,12 @@ def independent_columns(
     if moments is None:
         moments = Moments.of(np.ascontiguousarray(X))
     if constant_in_span:
-        means, gram = moments.mean[first:], moments.centred[first:, first:]
-        if intercept and _plainly_full_rank(gram, means, X.shape[0]):
+        # Few operations, for the everyday model; what this doubts is looked at closely.
+        if intercept and plainly_full_rank(
+            moments.mean, moments.centred, first, X.shape[0], _CLEAR
+        ):
             return np.arange(p)
+        means, gram = moments.mean[first:], moments.centred[first:, first:]
     else:
         means = np.zeros(p - first)
         gram = moments.about(np.zeros(p))[first:, first:]
@@ -85,19 +89,6 @@ def independent_columns(
     tolerance[~alive] = np.inf
     kept = _sweep(R, tolerance, means / scale if constant_in_span and not intercept else None)
     return np.array([0] * first + [first + j for j in kept], dtype=np.intp)
-
-
-def _plainly_full_rank(gram: Floats, means: Floats, n: int) -> bool:
-    """True for centred columns whose spread is no rounding and whose pivots are far from zero.
-
-    Few operations, for the everyday model; what it doubts is looked at closely.
-    """
-    squares = gram.diagonal()
-    # Far within the tolerance for rounding: sizes below 1e9 times the spread about the mean.
-    if not (squares * 1e18 > n * means * means).all() or not squares.all():
-        return False
-    L, info = dpotrf(gram, lower=1)
-    return info == 0 and bool((L.diagonal() > _CLEAR * np.sqrt(squares)).all())
 
 
 def _clearly_full_rank(gram: Floats, norms: Floats, tolerance: Floats) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -110,11 +111,10 @@ def evaluate_all(
 def missing_mask(value: Value) -> Mask | None:
     """(n,) mask of missing rows, or None if there are none (the everyday case, kept cheap)."""
     if isinstance(value, Categorical):
-        if value.codes.size and value.codes.min() < 0:
-            return value.codes < 0
-        return None
+        codes = value.codes
+        return codes < 0 if codes.size and np.minimum.reduce(codes) < 0 else None
     # A sum is finite only if every term is: one pass, no temporary.
-    if np.isfinite(value.values.sum()):
+    if math.isfinite(np.add.reduce(value.values, axis=None)):
         return None
     return missing_rows(value)
 

@@ -58,7 +58,10 @@ class PandasFrame(Opened):
             return {name: self._column(name) for name in names}
         out: dict[str, Column] = {}
         for name in names:
-            place = columns.get_loc(name) if name in columns else None
+            try:
+                place = columns.get_loc(name)
+            except KeyError:
+                place = None
             if type(place) is int:
                 out[name] = _column_of(name, direct(place))
             else:  # duplicated, not text, or absent

@@ -158,8 +158,9 @@ def _estimate(
     assert isinstance(evaluation, LaplaceEvaluation)
     coordinates, partition = model.coordinates, model.partition
     point = evaluation.point
-    theta = coordinates.theta(partition, evaluation.problem.partition.theta(evaluation.theta))
     effects = [u @ L.T for u, L in zip(point.u, evaluation.Lambda, strict=True)]
+    inner = evaluation.problem.partition.theta(evaluation.theta)
+    theta, Lambda, modes = coordinates.random_effects(partition, inner, effects)
     variances = partition.per_term_square(evaluation.conditional_variances())
     gradient, slopes = _callers_gradient(model, evaluation, theta)
     information = (
@@ -172,11 +173,11 @@ def _estimate(
         n_agq=n_agq,
         laplace="expected" if model.expected else "observed",
         theta=theta,
-        Lambda=partition.term_factors(theta),
+        Lambda=Lambda,
         beta=coordinates.fixed.matrix @ point.beta,
         dispersion=evaluation.dispersion if model.family.has_dispersion else None,
         loglik=-0.5 * evaluation.value,
-        modes=coordinates.modes(partition.per_term(effects)),
+        modes=modes,
         linear_predictor=point.eta,
         covariance=information.covariance,
         information=information.matrix,

@@ -15,9 +15,12 @@ from mixeff.design.design import Design
 from mixeff.design.moments import NO_WEIGHTS, Moments, moments_of
 from mixeff.errors import DesignError
 from mixeff.factor import kernels
-from mixeff.linear.standardize import Basis, standardize
+from mixeff.linear.standardize import NO_CONSTANT, Basis, standardize
 
 Floats = NDArray[np.float64]
+
+LARGEST_TERM = 15
+"""Columns of a term the kernels change the units of; larger ones take longer in any case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,56 +60,73 @@ class Coordinates:
         shift = 2.0 * nu * math.log(self.response.scale) - self.log_weights
         return shift - (2.0 * self.fixed.log_determinant if reml else 0.0)
 
-    def beta(self, working: Floats) -> Floats:
-        """Fixed effects in the caller's units."""
-        r = self.response
-        beta: Floats = self.fixed.matrix @ (r.projection + r.scale * working)
-        if self.fixed.constant is not None:
-            beta = beta + r.center * self.fixed.constant
-        return beta
+    def fixed_effects(self, beta: Floats, covariance: Floats) -> tuple[Floats, Floats]:
+        """Coefficients and (X'V^-1 X)^-1 in the caller's units."""
+        r, constant = self.response, self.fixed.constant
+        return kernels.fixed_units(
+            np.ascontiguousarray(self.fixed.matrix),
+            r.projection,
+            r.scale,
+            r.center,
+            NO_CONSTANT if constant is None else constant,
+            beta,
+            covariance,
+        )
 
-    def unscaled_covariance(self, working: Floats) -> Floats:
-        """(X'V^-1 X)^-1 in the caller's units."""
-        T = self.fixed.matrix
-        out = T @ working @ T.T
-        return 0.5 * (out + out.T)
+    def random_effects(
+        self, partition: Partition, theta: Floats, modes: Sequence[Floats]
+    ) -> tuple[Floats, tuple[Floats, ...], tuple[Floats, ...]]:
+        """Theta (lme4's), Lambda and conditional modes (J, q) per term, in the caller's units.
 
-    def theta(self, partition: Partition, working: Floats) -> Floats:
-        """Relative factors in the caller's units (lme4's theta), made triangular again."""
-        theta: Floats = self.thetas(partition, working[None, :])[0]
-        return theta
+        ``theta`` and ``modes`` (per grouping block) are the working ones, in the plain order.
+        """
+        found = []
+        first = 0
+        places = zip(partition.structures, self.random, partition.columns_of_terms(), strict=True)
+        for structure, basis, (block, columns) in places:
+            part = theta[first : first + structure.n_theta]
+            first += structure.n_theta
+            matrix, b = np.ascontiguousarray(basis.matrix), np.ascontiguousarray(modes[block])
+            if structure.size <= LARGEST_TERM:
+                scale = self.response.scale
+                found.append(kernels.term_units(matrix, part, b, columns.start, scale))
+                continue
+            outer = structure.from_root(matrix @ structure.expand(part))
+            own = self.response.scale * (b[:, columns] @ matrix.T)
+            found.append((outer, structure.expand(outer), own))
+        thetas, factors, own_modes = zip(*found, strict=True)
+        whole = thetas[0] if len(thetas) == 1 else np.concatenate(thetas)
+        return whole, factors, own_modes
 
     def thetas(self, partition: Partition, working: Floats) -> Floats:
-        """``theta`` of every row of (m, k) working ones; structures in the plain order."""
-        out = np.empty_like(working)
-        first = 0
-        for structure, basis in zip(partition.structures, self.random, strict=True):
-            part = slice(first, first + structure.n_theta)
-            out[:, part] = kernels.rescale_roots(
-                np.ascontiguousarray(basis.matrix), np.ascontiguousarray(working[:, part])
-            )
-            first = part.stop
-        return out
+        """Lme4's theta for every row of (m, k) working ones; structures in the plain order."""
+        return rescaled(partition, [b.matrix for b in self.random], working)
 
     def working_theta(self, partition: Partition, theta: Floats) -> Floats:
-        """The inverse of ``theta``."""
-        factors = partition.term_factors(theta)
-        pairs = zip(self.random, factors, strict=True)
-        roots = [b.inverse @ L for b, L in pairs]
-        return partition.from_factors(roots)
-
-    def modes(self, working: Sequence[Floats]) -> tuple[Floats, ...]:
-        """Conditional modes (J, q) per term."""
-        scale = self.response.scale
-        return tuple(
-            scale * (b @ basis.matrix.T) for b, basis in zip(working, self.random, strict=True)
-        )
+        """The inverse of ``thetas`` for one theta."""
+        inverses = [b.inverse for b in self.random]
+        return rescaled(partition, inverses, theta[None, :]).ravel()
 
     def variances(self, working: Sequence[Floats]) -> tuple[Floats, ...]:
         """(J, q, q) relative variances of the modes per term."""
         return tuple(
             basis.matrix @ C @ basis.matrix.T for C, basis in zip(working, self.random, strict=True)
         )
+
+
+def rescaled(partition: Partition, matrices: Sequence[Floats], thetas: Floats) -> Floats:
+    """Theta of the roots (matrix Lambda) per term, triangular again, for every row of (m, k)."""
+    out = np.empty_like(thetas)
+    first = 0
+    for structure, matrix in zip(partition.structures, matrices, strict=True):
+        part = slice(first, first + structure.n_theta)
+        first = part.stop
+        own = np.ascontiguousarray(thetas[:, part])
+        if structure.size <= LARGEST_TERM:
+            out[:, part] = kernels.rescale_roots(np.ascontiguousarray(matrix), own)
+        else:
+            out[:, part] = [structure.from_root(matrix @ structure.expand(t)) for t in own]
+    return out
 
 
 def sigma_slopes(working: Sequence[Floats], bases: Sequence[Basis]) -> tuple[Floats, ...]:
@@ -162,11 +182,11 @@ def response(
     weights = design.weights
     y = design.response if design.offset is None else design.response - design.offset
     X, shift, scale = fixed.working(design.X)
-    gram = moments_of(X, weights, known, threads).about(shift)
+    m = moments_of(X, weights, known, threads)
     w = NO_WEIGHTS if weights is None else weights
     # What the centre misses of the mean, the projection takes out.
     center, projection, unit, left, largest, start = regress(
-        X, shift, scale, gram, y, w, fixed.constant is not None, threads
+        X, shift, scale, m.mean, m.centred, m.total, y, w, fixed.constant is not None, threads
     )
     typical = 1.0 if weights is None else math.sqrt(float(np.mean(weights)))
     if unit <= 1e-14 * largest * typical or unit <= 1e-12 * start:

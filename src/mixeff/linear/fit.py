@@ -170,8 +170,8 @@ def _estimate(
     memory, prepared = criterion.memory, model.prepared
     coordinates, partition = model.coordinates, model.partition
     scale = coordinates.response.scale
-    theta = coordinates.theta(partition, evaluation.theta)
-    Lambda = partition.term_factors(theta)
+    beta, covariance = coordinates.fixed_effects(factor.beta(), factor.unscaled_covariance())
+    theta, Lambda, modes = coordinates.random_effects(partition, evaluation.theta, factor.modes())
     shift = coordinates.criterion_shift(design.n, design.X.shape[1], criterion.reml)
     words = _Words(
         design.random, partition, coordinates.random, optimum, Lambda, time.perf_counter() - began
@@ -180,12 +180,12 @@ def _estimate(
         reml=criterion.reml,
         theta=theta,
         Lambda=Lambda,
-        beta=coordinates.beta(factor.beta()),
-        unscaled_covariance=coordinates.unscaled_covariance(factor.unscaled_covariance()),
+        beta=beta,
+        unscaled_covariance=covariance,
         sigma=scale * math.sqrt(evaluation.sigma2),
         criterion=evaluation.value + shift,
         pwrss=scale**2 * factor.pwrss,
-        modes=coordinates.modes(partition.per_term(factor.modes())),
+        modes=modes,
         outcome=_outcome(words),
         prepared=prepared if memory is None else replace(prepared, traces=memory.latest),
     )

@@ -325,6 +325,19 @@ def small_arrays(
     root: Floats,
     /,
 ) -> tuple[Floats, Longs, Codes, Floats, Floats]: ...
+def term_units(
+    basis: Floats, theta: Floats, modes: Floats, first: int, scale: float, /
+) -> tuple[Floats, Floats, Floats]: ...
+def fixed_units(
+    basis: Floats,
+    projection: Floats,
+    scale: float,
+    center: float,
+    constant: Floats,
+    beta: Floats,
+    covariance: Floats,
+    /,
+) -> tuple[Floats, Floats]: ...
 def nested_codes(left: Codes, n_left: int, right: Codes, n_right: int, /) -> tuple[bool, bool]: ...
 def small_point(
     G: Floats,

@@ -86,6 +86,9 @@ nb::tuple small_arrays(Codes codes, int64_t n_levels, Mat values, Vec shift, Vec
                        std::vector<Codes> tail_codes, std::vector<int64_t> tail_levels,
                        Mats tail_values, std::vector<Vec> tail_shifts, std::vector<Vec> tail_scales,
                        Mat X_values, Vec X_shift, Vec X_scale, Vec y, Vec root);
+nb::tuple term_units(Mat basis, Vec theta, Mat modes, int64_t first, double scale);
+nb::tuple fixed_units(Mat basis, Vec projection, double scale, double center, Vec constant,
+                      Vec beta, Mat covariance);
 nb::tuple nested_codes(Codes left, int64_t n_left, Codes right, int64_t n_right);
 nb::tuple small_point(Cube G, Longs pointer, Codes columns, Mat B, Mat A, Longs blocks, Longs terms,
                       int64_t n, bool reml, Vec theta, bool by_class, int term, Vec direction);

@@ -60,6 +60,8 @@ NB_MODULE(_compiled, m) {
     def(m, "small_fit", &small_fit);
     def(m, "small_fits", &small_fits);
     def(m, "small_arrays", &small_arrays);
+    def(m, "term_units", &term_units);
+    def(m, "fixed_units", &fixed_units);
     def(m, "nested_codes", &nested_codes);
     def(m, "small_point", &small_point);
     def(m, "response_products", &response_products);
