@@ -290,33 +290,4 @@ nb::tuple subtract_fits(Mat values, Vec shift, Vec scale, Mat coefficients, MatO
     return nb::make_tuple(products_out, squares_out);
 }
 
-// Lambda of one term in other units, for many thetas (m, q (q + 1) / 2): the lower triangular root
-// of (basis Lambda)(basis Lambda)'.
-Array rescale_roots(Mat basis, Mat theta) {
-    const int q = int(basis.shape(0)), k = q * (q + 1) / 2;
-    const size_t m = theta.shape(0);
-    if (q > max_theta || int(basis.shape(1)) != q || int(theta.shape(1)) != k)
-        throw std::invalid_argument("rescale_roots: shapes do not agree");
-    double *out;
-    auto result = owned<double>({m, size_t(k)}, out);
-    double Lambda[max_theta * max_theta], root[max_theta * max_theta], L[max_theta * max_theta];
-    for (size_t i = 0; i < m; ++i) {
-        const double *next = theta.data() + i * size_t(k);
-        std::fill(Lambda, Lambda + q * q, 0.0);
-        for (int c = 0; c < q; ++c)
-            for (int r = c; r < q; ++r) Lambda[r * q + c] = *next++;
-        for (int r = 0; r < q; ++r)
-            for (int c = 0; c < q; ++c) {
-                double s = 0.0;
-                for (int j = c; j < q; ++j) s += basis.data()[r * q + j] * Lambda[j * q + c];
-                root[r * q + c] = s;
-            }
-        lower_factor(root, q, q, q, L);
-        double *to = out + i * size_t(k);
-        for (int c = 0; c < q; ++c)
-            for (int r = c; r < q; ++r) *to++ = L[r * q + c];
-    }
-    return result;
-}
-
 }  // namespace mixeff

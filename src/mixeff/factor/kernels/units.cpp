@@ -1,6 +1,7 @@
 // From working coordinates to the caller's units: what small models would spend in a dozen array
 // operations on matrices of two rows.
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "kernels.hpp"
@@ -28,6 +29,19 @@ void rescale(const double *basis, int q, const double *theta, double *out, doubl
 }
 
 }  // namespace
+
+// Lambda of one term in other units, for many thetas (m, q (q + 1) / 2).
+Array rescale_roots(Mat basis, Mat theta) {
+    const int q = int(basis.shape(0)), k = q * (q + 1) / 2;
+    const size_t m = theta.shape(0);
+    if (q > max_theta || int(basis.shape(1)) != q || int(theta.shape(1)) != k)
+        throw std::invalid_argument("rescale_roots: shapes do not agree");
+    double *out, L[max_theta * max_theta];
+    auto result = owned<double>({m, size_t(k)}, out);
+    for (size_t i = 0; i < m; ++i)
+        rescale(basis.data(), q, theta.data() + i * size_t(k), out + i * size_t(k), L);
+    return result;
+}
 
 // Theta of one term, its Lambda, and its modes (J, q): scale * (columns of the block) basis'.
 nb::tuple term_units(Mat basis, Vec theta, Mat modes, int64_t first, double scale) {
