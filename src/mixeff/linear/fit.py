@@ -23,6 +23,7 @@ from mixeff.linear.slow import announce_slow
 from mixeff.linear.small import SmallEvaluation, find_optimum
 from mixeff.linear.standardize import Basis
 from mixeff.linear.starting import (
+    constant_starts,
     evaluations_are_dear,
     like_before,
     starting_theta,
@@ -83,7 +84,8 @@ def fit_linear(
     if isinstance(model.system, BlockedSystem):
         announce_slow(design, model.system.layout.products.size)
     criterion = LinearCriterion(model.system, model.partition, reml, memory)
-    optimum = find_optimum(criterion, first, control, also)
+    besides = constant_starts(model.coordinates, model.partition)
+    optimum = find_optimum(criterion, first, control, also, besides)
     check_determined(design, optimum)
     return _estimate(design, model, optimum, began)
 

@@ -29,10 +29,13 @@ from mixeff.linear.small import (
     small_layout,
 )
 from mixeff.linear.small_arrays import SmallArrays
+from mixeff.linear.starting import constant_starts
 from mixeff.linear.working import Prepared, usable_threads, working_model
 from mixeff.optimize import Optimum, solve
 
 Floats = NDArray[np.float64]
+Longs = NDArray[np.int64]
+_Found = tuple[Longs, Floats, Floats, Floats, Floats, Longs, Longs]  # what small_fits returns
 
 _NUMBERS_AT_ONCE = 1 << 20  # of the responses, in working coordinates
 _RESPONSES_AT_ONCE = 1024
@@ -140,6 +143,7 @@ class _Batch:
     reml: bool
     start: Floats
     also: tuple[Floats, ...]
+    besides: tuple[Floats, ...]  # see find_optimum
     control: Control
     threads: int
 
@@ -161,7 +165,8 @@ class _Batch:
         system = prepared.system(threads)
         return cls(
             design, prepared, RowColumns.of(design, chosen, partition), factor, system,
-            small_layout(system, partition), like.reml, start, also, control, threads,
+            small_layout(system, partition), like.reml, start, also,
+            constant_starts(chosen, partition), control, threads,
         )  # fmt: skip
 
     def responses(self, Y: Floats, columns: slice) -> Responses:
@@ -219,18 +224,26 @@ class _Batch:
     ) -> tuple[Floats, Floats, Floats, Floats]:
         partition, control = self.prepared.partition, self.control
         tail = [groups[i] for i in layout.tail_groups]
-        status, theta, value, pwrss, beta, evaluations, nulls = kernels.small_fits(
-            *SmallArrays.of(layout, partition).parts,
-            self.design.n,
-            self.reml,
-            groups[layout.stages[0].group],
-            np.ascontiguousarray(np.hstack([*tail, fixed])),
-            self.start,
-            other_starts(partition, control, self.also),
-            control.tolerance,
-            control.max_evaluations,
-            self.threads,
-        )
+        products = np.ascontiguousarray(np.hstack([*tail, fixed]))
+
+        def search(start: Floats) -> _Found:
+            return kernels.small_fits(
+                *SmallArrays.of(layout, partition).parts,
+                self.design.n,
+                self.reml,
+                groups[layout.stages[0].group],
+                products,
+                start,
+                other_starts(partition, control, self.also),
+                control.tolerance,
+                control.max_evaluations,
+                self.threads,
+            )
+
+        found = search(self.start)
+        for other in self.besides:
+            found = _lower(found, search(other))
+        status, theta, value, pwrss, beta, evaluations, nulls = found
         out.converged[columns] = status == OK
         out.singular[columns] = nulls > 0
         out.evaluations[columns] = evaluations
@@ -251,7 +264,9 @@ class _Batch:
         value, pwrss = np.empty(m), np.empty(m)
         for i in range(m):
             parts = self._criterion(fixed[i], [g[i] for g in groups])
-            optimum = self._named(columns.start + i, find_optimum, parts, self.start)
+            optimum = self._named(
+                columns.start + i, find_optimum, parts, self.start, besides=self.besides
+            )
             theta[i], value[i], pwrss[i], beta[i] = _numbers(optimum)
             _note(out, columns.start + i, optimum, 0)
         return theta, value, pwrss, beta
@@ -262,10 +277,15 @@ class _Batch:
         return LinearCriterion(system, self.prepared.partition, self.reml)
 
     def _named(
-        self, column: int, search: Callable[..., Optimum], criterion: LinearCriterion, at: Floats
+        self,
+        column: int,
+        search: Callable[..., Optimum],
+        criterion: LinearCriterion,
+        at: Floats,
+        **more: tuple[Floats, ...],
     ) -> Optimum:
         try:
-            return search(criterion, at, self.control, also=self.also)
+            return search(criterion, at, self.control, also=self.also, **more)
         except DesignError as error:
             raise DesignError(f"Column {column} of the responses (from 0): {error}") from error
 
@@ -288,6 +308,22 @@ class _Batch:
             outer += work.center[:, None] * fixed.constant
         out.beta[columns] = outer
         out.theta[columns] = chosen.thetas(partition, np.asarray(theta))
+
+
+def _lower(one: _Found, other: _Found) -> _Found:
+    """Response by response the lower of two searches, with the work of both."""
+    status, theta, value, pwrss, beta, evaluations, nulls = one
+    # As optimize.best_of has it.
+    better = (other[0] == OK) & (other[2] < value - (1e-9 + 1e-13 * np.abs(value)))
+    return (
+        np.where(better, other[0], status),
+        np.where(better[:, None], other[1], theta),
+        np.where(better, other[2], value),
+        np.where(better, other[3], pwrss),
+        np.where(better[:, None], other[4], beta),
+        evaluations + other[5],
+        np.where(better, other[6], nulls),
+    )
 
 
 def _numbers(optimum: Optimum) -> tuple[Floats, float, float, Floats]:

@@ -33,6 +33,7 @@ from mixeff.linear.small_arrays import (
 )
 from mixeff.optimize import Optimum, solve
 from mixeff.optimize.boundary import null_directions
+from mixeff.optimize.solve import best_of
 from mixeff.optimize.starts import extra_starts
 
 Floats = NDArray[np.float64]
@@ -114,9 +115,26 @@ class SmallEvaluation:
 
 
 def find_optimum(
-    criterion: LinearCriterion, start: Floats, control: Control, also: Sequence[Floats] = ()
+    criterion: LinearCriterion,
+    start: Floats,
+    control: Control,
+    also: Sequence[Floats] = (),
+    besides: Sequence[Floats] = (),
 ) -> Optimum:
-    """The optimum by whichever way is faster; ``also`` are starts tried before the extra ones."""
+    """The optimum by whichever way is faster.
+
+    ``also`` are starts tried before the extra ones where an optimum lies on the boundary;
+    ``besides`` are starts tried in any case (``starting.constant_starts``).
+    """
+    best = _from_one(criterion, start, control, also)
+    for other in besides:
+        best = best_of(best, _from_one(criterion, other, control, also))
+    return best
+
+
+def _from_one(
+    criterion: LinearCriterion, start: Floats, control: Control, also: Sequence[Floats]
+) -> Optimum:
     arrays = _arrays(criterion)
     if arrays is None:
         # Small products and eigenvalues outside the kernels only lose by threads of BLAS.

@@ -8,10 +8,13 @@ from numpy.typing import NDArray
 from mixeff.covariance import Partition
 from mixeff.crossproducts.moments import SMALLEST, moment_factors
 from mixeff.factor.cholesky import BlockedSystem
+from mixeff.linear.coordinates import Coordinates
 from mixeff.linear.direct import DirectSystem
 from mixeff.linear.traces import TraceMemory
 
 Floats = NDArray[np.float64]
+
+_HELD = 10.0  # residual standard deviations; from here Newton finds the true size of a mean
 
 DEAR_TAIL = 200
 """From this size of the dense tail on an evaluation costs more than the moments do."""
@@ -46,6 +49,31 @@ def like_before(first: Floats, before: Floats, partition: Partition) -> bool:
     )
     ratio = np.maximum(new, SMALLEST) / np.maximum(old, SMALLEST)
     return bool(np.all((ratio > 0.5) & (ratio < 2.0)))
+
+
+def constant_starts(coordinates: Coordinates, partition: Partition) -> tuple[Floats, ...]:
+    """Where to start besides: one start for each factor that may hold the mean of the response.
+
+    Empty for ordinary models. Only where the fixed effects cannot represent the constant and the
+    random effects of several factors can (``y ~ 0 + (1 | g) + (1 | h)``) a mean far from zero
+    makes an optimum inside of each of them: its variance is as large as the square of the mean.
+    From any start the search ends in one of these, be it the lowest or not.
+    """
+    if coordinates.fixed.constant is not None:
+        return ()
+    holders = [t for t, b in enumerate(coordinates.random) if b.constant is not None]
+    places = partition.columns_of_terms()
+    if len({places[t][0] for t in holders}) < 2:
+        return ()
+    starts = []
+    for held in holders:
+        basis = coordinates.random[held]
+        assert basis.constant is not None
+        roots = [np.eye(s.size) for s in partition.structures]
+        along = _HELD * (basis.inverse @ basis.constant)  # Z_work times this is _HELD everywhere
+        roots[held] = np.column_stack([roots[held], along])
+        starts.append(partition.from_factors(roots))
+    return tuple(starts)
 
 
 def evaluations_are_dear(system: BlockedSystem | DirectSystem) -> bool:

@@ -123,6 +123,15 @@ def solve(
     return _optimum(counted, best, tuple(values))
 
 
+def best_of(first: Optimum, second: Optimum) -> Optimum:
+    """The better of the optima found from two starts, with the work of both."""
+    return replace(
+        second if _better(second, first) else first,
+        evaluations=first.evaluations + second.evaluations,
+        local_values=first.local_values + second.local_values,
+    )
+
+
 def judge(problem: Problem, evaluation: Evaluation) -> Optimum:
     """What the optimality conditions say about a given point; nothing is optimized."""
     decrease = predicted_decrease(evaluation)
@@ -146,7 +155,7 @@ def _optimum(problem: Problem, run: _Run, values: tuple[float, ...]) -> Optimum:
     )
 
 
-def _better(run: _Run, best: _Run) -> bool:
+def _better(run: _Run | Optimum, best: _Run | Optimum) -> bool:
     """Lower by more than rounding, or as low and converged where the best so far is not."""
     noise = 1e-9 + 1e-13 * abs(best.evaluation.value)
     gain = best.evaluation.value - run.evaluation.value
