@@ -14,6 +14,7 @@ from mixeff.errors import ConvergenceError, DesignError
 from mixeff.factor import kernels, selected_inverse, solves
 from mixeff.factor.dense_tail import DenseTail
 from mixeff.factor.elimination import plan_elimination
+from mixeff.factor.sparse_tail import SparseTail
 from mixeff.factor.stages import Stage, build_layout
 from mixeff.factor.tail import Tail
 from mixeff.factor.tail_curvature import Squares
@@ -92,9 +93,13 @@ class BlockedSystem:
         self.n_levels = tuple(g.n_levels for g in products.groups)
         self.n_columns = tuple(g.n_columns for g in products.groups)
         self.threads = threads
-        self.layout = build_layout(products, plan_elimination(products))
-        widest = max(self.n_columns, default=0)
-        self.tail: Tail = DenseTail.of(self.layout, threads, widest)
+        plan = plan_elimination(products)
+        self.layout = build_layout(products, plan)
+        self.tail: Tail = (
+            DenseTail.of(self.layout, threads, max(self.n_columns, default=0))
+            if plan.ordering is None
+            else SparseTail.of(self.layout, plan.ordering, threads)
+        )
         self._free: list[Store] = []
         self._holder: ReferenceType[BlockedFactor] | None = None
         self._scratch: selected_inverse.Scratch | None = None

@@ -1,24 +1,38 @@
-"""In which order the grouping factors are eliminated.
+"""In which order the grouping factors are eliminated, and whether what is left is dense.
 
 The first factor's block is block-diagonal. After eliminating it, the next one is block-diagonal
 too exactly when every level of the first meets at most one of its levels (nesting); such factors
-follow one another in a chain. Everything else, with X and y, is the dense tail.
+follow one another in a chain. Everything else, with X and y, is the tail: dense, or sparse where
+levels meet few others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mixeff.crossproducts.blocks import CrossProducts
+from mixeff.factor.ordering import Cliques, Ordering, order_levels
+
+SPARSE_FROM = 512
+"""Below this many columns a dense tail is factored before a sparse one is ordered."""
+
+WORTH = 8.0
+"""So many times less work a sparse tail must be: short columns cost more per multiplication."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Positions of the grouping factors: eliminated one by one, then together."""
+    """Positions of the grouping factors: eliminated one by one, then together.
+
+    Attributes
+    ----------
+    chain, tail : tuple of int
+    ordering : Ordering or None, of the tail's levels where it is sparse
+    """
 
     chain: tuple[int, ...]
     tail: tuple[int, ...]
+    ordering: Ordering | None = None
 
 
 def nested_in(products: CrossProducts) -> dict[tuple[int, int], bool]:
@@ -31,35 +45,46 @@ def nested_in(products: CrossProducts) -> dict[tuple[int, int], bool]:
 
 
 def plan_elimination(products: CrossProducts) -> Plan:
-    """The plan for these cross-products; see ``choose_plan``."""
-    groups = products.groups
-    return choose_plan(
-        nested_in(products), [g.n_levels for g in groups], [g.n_columns for g in groups]
-    )
+    """The chain that leaves least to do, and the order of a sparse tail.
 
-
-def choose_plan(
-    nested: Mapping[tuple[int, int], bool], n_levels: Sequence[int], n_columns: Sequence[int]
-) -> Plan:
-    """The chain that leaves the smallest dense tail; at a tie the larger leading factor.
-
-    Parameters
-    ----------
-    nested : as ``nested_in`` gives it
-    n_levels, n_columns : per grouping factor, J and q
+    This is the one place that decides between the two kinds of tail.
     """
-    groups = range(len(n_levels))
-    size = [j * q for j, q in zip(n_levels, n_columns, strict=True)]
-    by_levels = sorted(groups, key=lambda i: (-n_levels[i], i))
-    best: Plan = Plan((), ())
-    cost: tuple[int, int, int] | None = None
+    plans = candidate_plans(products)
+    if not plans:
+        return Plan((), ())
+    best = plans[0]
+    columns = tail_columns(products, best)
+    if not best.tail or columns < SPARSE_FROM:
+        return best
+    # The same sum of squares of a dense factor's columns.
+    limit = columns**3 / 3.0 / WORTH
+    for plan in plans:
+        if not plan.tail:
+            continue
+        found = order_levels(Cliques.of(products, plan.chain, plan.tail), limit)
+        if found is not None and found.flops < limit:
+            best, limit = replace(plan, ordering=found), found.flops
+    return best
+
+
+def tail_columns(products: CrossProducts, plan: Plan) -> int:
+    """Columns of the tail, X and y included."""
+    groups = (products.groups[i] for i in plan.tail)
+    return sum(g.n_levels * g.n_columns for g in groups) + products.p + 1
+
+
+def candidate_plans(products: CrossProducts) -> list[Plan]:
+    """A plan per leading factor: the smallest tail first, at a tie the larger leading factor."""
+    nested = nested_in(products)
+    groups = range(len(products.groups))
+    size = [g.n_levels * g.n_columns for g in products.groups]
+    by_levels = sorted(groups, key=lambda i: (-products.groups[i].n_levels, i))
+    found: list[tuple[tuple[int, int, int], Plan]] = []
     for lead in groups:
         chain = [lead]
         for other in by_levels:
             if other != lead and nested[chain[-1], other]:
                 chain.append(other)
         tail = tuple(i for i in by_levels if i not in chain)
-        found = (sum(size[i] for i in tail), -size[lead], lead)
-        if cost is None or found < cost:
-            best, cost = Plan(tuple(chain), tail), found
-    return best
+        found.append(((sum(size[i] for i in tail), -size[lead], lead), Plan(tuple(chain), tail)))
+    return [plan for _, plan in sorted(found, key=lambda pair: pair[0])]

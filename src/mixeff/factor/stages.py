@@ -1,11 +1,7 @@
 """The fixed layout of the penalized system: what the loop over theta never changes.
 
-Global column order: the chain's factors one after the other, the tail's factors, X, y.
-
-The tail is always dense. Where factors are crossed only among neighbours its Schur complement is
-sparse and a sparse factor would do: the place for it is ``kernels/dense.cpp``, whose tiles could be
-left out where they stay zero (levels of the tail reordered by ``build_layout``, the inverse then
-only on the tiles of L), with the choice made here from the tiles that fill.
+Global column order: the chain's factors one after the other, the tail's factors, X, y. A sparse
+tail orders its levels for itself.
 """
 
 from __future__ import annotations
@@ -53,9 +49,9 @@ class Link:
 class ColumnIndex:
     """The tail rows of a stage listed tail column by tail column, levels ascending.
 
-    A dense tail too big for the cache is walked one of its rows at a time; this says which rows of
-    ``B`` belong to each. Levels that touch more than a quarter of the tail are left out (they are
-    packed for BLAS instead). All arrays are empty where the tail is small.
+    A tail too big for the cache is walked one of its rows at a time; this says which rows of ``B``
+    belong to each. Levels that touch more than a quarter of a dense tail are left out (they are
+    packed for BLAS instead). All arrays are empty where a dense tail is small.
 
     Attributes
     ----------
@@ -99,7 +95,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Stages and the dense tail.
+    """Stages and tail.
 
     Attributes
     ----------
@@ -184,7 +180,8 @@ def build_stage(
         for i, (at, to) in enumerate(chain)
     )
     tail = position[plan.tail[0]] if plan.tail else width
-    by_column = column_index(pointer, skip, columns, tail, width + products.p + 1 - tail, q)
+    inner = width + products.p + 1 - tail
+    by_column = column_index(pointer, skip, columns, tail, inner, q, plan.ordering is None)
     return Stage(
         plan.chain[s], position[plan.chain[s]], group.gram, pointer, columns, B, skip, links,
         by_column,
@@ -192,13 +189,14 @@ def build_stage(
 
 
 def column_index(
-    pointer: Longs, skip: int, columns: Codes, tail: int, width: int, q: int
+    pointer: Longs, skip: int, columns: Codes, tail: int, width: int, q: int, dense: bool
 ) -> ColumnIndex:
-    """The index by column where the tail is too big for the cache, else an empty one."""
-    if width < INDEXED_TAIL:
+    """The index by column where the tail is sparse or too big for the cache, else an empty one."""
+    if dense and width < INDEXED_TAIL:
         none = np.empty(0, dtype=np.int32)
         return ColumnIndex(np.empty(0, dtype=np.int64), none, none)
-    return ColumnIndex(*kernels.index_columns(pointer, skip, columns, tail, width, q, PANEL_ROWS))
+    room = PANEL_ROWS if dense else 0  # no room: no level is packed
+    return ColumnIndex(*kernels.index_columns(pointer, skip, columns, tail, width, q, room))
 
 
 def single_ancestor(pair: PairProducts, n_levels: int) -> Codes:

@@ -62,6 +62,14 @@ class TailProducts:
         S.fill(0.0)
         S.reshape(-1)[self.where] = self.values
 
+    def triples(self) -> tuple[Longs, Longs, Floats]:
+        """Rows, columns and values of the nonzero entries on and above the diagonal."""
+        if self.full.size:
+            rows, columns = np.nonzero(np.triu(self.full))
+            return rows, columns, self.full[rows, columns]
+        rows, columns = np.divmod(self.where, self.size)
+        return rows, columns, self.values
+
     def times(self, c: Floats) -> Floats:
         """(T, m) product with c (T, m)."""
         if self.full.size:

@@ -137,6 +137,44 @@ def scale_inverse(
     Lambdas: tuple[Floats, ...],
     /,
 ) -> None: ...
+
+Panels = tuple[Longs, Longs, Codes, Longs, Longs, Longs, Longs, Longs, Codes, Codes]
+
+def sparse_order(
+    pointer: Longs,
+    nodes: Codes,
+    weights: Codes,
+    border: int,
+    limit: float,
+    /,
+) -> tuple[Codes, float, float]: ...
+def sparse_pattern(
+    pointer: Longs,
+    nodes: Codes,
+    order: Codes,
+    weights: Codes,
+    factors: Codes,
+    border: int,
+    /,
+) -> tuple[Codes, Longs, Longs, Codes, Longs, Longs, Longs, Longs, Longs, Codes, Codes]: ...
+
+# The pattern comes first, array by array; see sparse.hpp.
+def sparse_places(*arguments: Longs | Codes) -> Longs: ...
+def sparse_scatter(*arguments: Longs | Codes | Floats | int) -> None: ...
+def sparse_factor(
+    *arguments: Longs | Codes | Floats | tuple[Floats, ...],
+) -> int: ...
+def sparse_solve(*arguments: Longs | Codes | Floats | bool) -> None: ...
+def sparse_multiply(*arguments: Longs | Codes | Floats) -> None: ...
+def sparse_invert(*arguments: Longs | Codes | Floats | int) -> None: ...
+def sparse_scale(*arguments: Longs | Codes | Floats | tuple[Floats, ...]) -> None: ...
+def sparse_traces(
+    *arguments: Longs | Codes | Floats | tuple[Floats, ...] | int,
+) -> list[Floats]: ...
+def sparse_trace_directly(
+    *arguments: Longs | Codes | Floats | tuple[Floats, ...] | int,
+) -> Floats: ...
+def sparse_rows(*arguments: Longs | Codes | Floats | int) -> None: ...
 def inverse_tail(
     pointer: Longs,
     skip: int,

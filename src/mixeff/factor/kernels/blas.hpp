@@ -1,6 +1,8 @@
 // The few BLAS and LAPACK routines used, called through the pointers SciPy publishes.
 #pragma once
 
+#include <cstdint>
+
 namespace mixeff {
 
 // Row-major lower triangles are column-major upper ones, hence 'U' at every call.
@@ -22,5 +24,16 @@ struct Blas {
 
 // Loaded from SciPy at the first call (which must hold the GIL).
 const Blas &blas();
+
+// Row-major C (m x n) = alpha A B + beta C, A or B transposed where said.
+inline void row_gemm(const double *A, int64_t lda, bool At, const double *B, int64_t ldb, bool Bt,
+                     double *C, int64_t ldc, int64_t m, int64_t n, int64_t k, double alpha,
+                     double beta) {
+    if (!m || !n) return;
+    char T = 'T', N = 'N';
+    int m_ = int(n), n_ = int(m), k_ = int(k), a = int(ldb), b = int(lda), c = int(ldc);
+    blas().dgemm(Bt ? &T : &N, At ? &T : &N, &m_, &n_, &k_, &alpha, const_cast<double *>(B), &a,
+                 const_cast<double *>(A), &b, &beta, C, &c);
+}
 
 }  // namespace mixeff

@@ -11,15 +11,6 @@ namespace {
 
 char U = 'U', L_ = 'L', R_ = 'R', T_ = 'T', N_ = 'N';
 
-// Row-major C (m x n) = alpha A B + beta C, A or B transposed where said.
-void multiply(const double *A, int64_t lda, bool At, const double *B, int64_t ldb, bool Bt,
-              double *C, int64_t ldc, int64_t m, int64_t n, int64_t k, double alpha, double beta) {
-    if (!m || !n) return;
-    int m_ = int(n), n_ = int(m), k_ = int(k), a = int(ldb), b = int(lda), c = int(ldc);
-    blas().dgemm(Bt ? &T_ : &N_, At ? &T_ : &N_, &m_, &n_, &k_, &alpha, const_cast<double *>(B),
-                 &a, const_cast<double *>(A), &b, &beta, C, &c);
-}
-
 // Rows and columns of a tile: large ones are nearer the peak of BLAS, but enough must remain to
 // share out. The size of the matrix alone decides, so the sums do not depend on the threads.
 int64_t tile_of(int64_t n) {
@@ -50,7 +41,7 @@ int64_t tiled_cholesky(double *A, int64_t n, int64_t ld, int threads) {
         share(blocks - j - 1, threads, 1, [&](int64_t t) {
             const int64_t row = (j + 1 + t) * tile, height = std::min(tile, n - row);
             double *own = A + row * ld + first;
-            multiply(A + row * ld, ld, false, A + first * ld, ld, true, own, ld, height, width,
+            row_gemm(A + row * ld, ld, false, A + first * ld, ld, true, own, ld, height, width,
                      first, -1.0, 1.0);
             int h = int(height), w2 = int(width), LD2 = int(ld);
             double unit = 1.0;
@@ -94,7 +85,7 @@ void tiled_inverse(double *A, int64_t n, int64_t ld, int threads) {
             int h = int(height), w = int(tile), LDA = int(ld);
             // own <- X_ii' own: in columns, own' <- own' X_ii.
             blas().dtrmm(&R_, &U, &T_, &N_, &w, &h, &one, diagonal, &LDA, own, &LDA);
-            multiply(after + row, ld, true, after + j * tile, ld, false, own, ld, height, tile,
+            row_gemm(after + row, ld, true, after + j * tile, ld, false, own, ld, height, tile,
                      below, 1.0, 1.0);
         });
         int h = int(height), k = int(below), info = 0;
@@ -115,7 +106,7 @@ void tiled_subtract(const double *P, int64_t k, int64_t n, int64_t ld, double *S
         int h = int(height), k_ = int(k), LD = int(ld), LDS = int(n);
         blas().dsyrk(&L_, &N_, &h, &k_, &minus, panel + first, &LD, &one, S + first * n + first,
                      &LDS);
-        multiply(P + first, ld, true, P + next, ld, false, S + first * n + next, n, height,
+        row_gemm(P + first, ld, true, P + next, ld, false, S + first * n + next, n, height,
                  n - next, k, -1.0, 1.0);
     });
 }
@@ -131,8 +122,8 @@ void tiled_symmetric(const double *Q, int64_t n, int64_t ldq, const double *P, i
         int w = int(width), k_ = int(k), LDQ = int(ldq), LD = int(ld);
         blas().dsymm(&L_, &U, &w, &k_, &one, const_cast<double *>(row) + first, &LDQ,
                      const_cast<double *>(P) + first, &LD, &zero, own, &LD);
-        multiply(P, ld, false, row, ldq, true, own, ld, k, width, first, 1.0, 1.0);
-        multiply(P + next, ld, false, Q + next * ldq + first, ldq, false, own, ld, k, width,
+        row_gemm(P, ld, false, row, ldq, true, own, ld, k, width, first, 1.0, 1.0);
+        row_gemm(P + next, ld, false, Q + next * ldq + first, ldq, false, own, ld, k, width,
                  n - next, 1.0, 1.0);
     });
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "arrays.hpp"
+#include "sparse.hpp"
 
 namespace mixeff {
 
@@ -42,6 +43,26 @@ void solve_tail(Mat L, MatOut right, bool transpose);
 void invert_tail(Mat L, int64_t size, MatOut Q, int threads);
 nb::list tail_traces(Mat S, Mat Q, int64_t size, Longs starts, Mats Lambdas, MatOut panel);
 void scale_inverse(MatOut Q, int64_t size, Longs starts, Mats Lambdas);
+
+// The sparse tail; its matrices are flat arrays of panels (sparse.hpp).
+nb::tuple sparse_order(Longs pointer, Codes nodes, Codes weights, int64_t border, double limit);
+nb::tuple sparse_pattern(Longs pointer, Codes nodes, Codes order, Codes weights, Codes factors,
+                         int64_t border);
+nb::ndarray<nb::numpy, int64_t> sparse_places(MIXEFF_PANELS, Codes row, Codes column);
+void sparse_scatter(MIXEFF_PANELS, Codes place, Longs pointer, int64_t skip, Codes columns,
+                    int64_t tail, Mat C, VecOut S, Longs meets, Codes meets_row,
+                    Codes meets_level, Codes outer, int threads);
+int64_t sparse_factor(MIXEFF_PANELS, VecOut S, VecOut L, Mats Lambdas, VecOut out, VecOut room);
+void sparse_solve(MIXEFF_PANELS, Vec L, MatOut right, bool transpose);
+void sparse_multiply(MIXEFF_PANELS, Vec S, Vec x, VecOut out);
+void sparse_invert(MIXEFF_PANELS, Vec L, int64_t size, VecOut Q, VecOut room);
+void sparse_scale(MIXEFF_PANELS, VecOut Q, Mats Lambdas);
+nb::list sparse_traces(MIXEFF_PANELS, Vec S, Vec Q, int64_t size, Mats Lambdas);
+Array sparse_trace_directly(MIXEFF_PANELS, Vec S, Vec L, int64_t size, Mats Lambdas, int64_t a,
+                            MatOut room);
+void sparse_rows(MIXEFF_PANELS, Codes place, Longs pointer, int64_t skip, int64_t drop,
+                 Codes columns, int64_t tail, Mat B, Vec Q, MatOut QB, Longs meets,
+                 Codes meets_row, Codes meets_level, Codes outer, bool half, int threads);
 
 void inverse_tail(Longs pointer, int64_t skip, int64_t drop, Codes columns, int64_t tail, Mat B,
                   Mat Q, MatOut QB, MatOut panel, Longs meets, Codes meets_row, Codes meets_level,

@@ -39,6 +39,18 @@ NB_MODULE(_compiled, m) {
     def(m, "invert_tail", &invert_tail, free_gil());
     def(m, "tail_traces", &tail_traces);
     def(m, "scale_inverse", &scale_inverse, free_gil());
+    def(m, "sparse_order", &sparse_order);
+    def(m, "sparse_pattern", &sparse_pattern);
+    def(m, "sparse_places", &sparse_places);
+    def(m, "sparse_scatter", &sparse_scatter, free_gil());
+    def(m, "sparse_factor", &sparse_factor, free_gil());
+    def(m, "sparse_solve", &sparse_solve, free_gil());
+    def(m, "sparse_multiply", &sparse_multiply, free_gil());
+    def(m, "sparse_invert", &sparse_invert, free_gil());
+    def(m, "sparse_scale", &sparse_scale, free_gil());
+    def(m, "sparse_traces", &sparse_traces);
+    def(m, "sparse_trace_directly", &sparse_trace_directly);
+    def(m, "sparse_rows", &sparse_rows, free_gil());
     def(m, "inverse_tail", &inverse_tail, free_gil());
     def(m, "inverse_stage", &inverse_stage, free_gil());
     def(m, "level_quadratic", &level_quadratic, free_gil());
