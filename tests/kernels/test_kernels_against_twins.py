@@ -69,6 +69,8 @@ WHOLE |= {
     "weighted_levels",
     "weighted_pairs",
 }
+# The sparse tail is compared with dense algebra: tests/unit/factor/test_factor_sparse_tail.py.
+WHOLE |= {name for name in kernels.__all__ if name.startswith("sparse_")}
 
 
 @pytest.fixture

@@ -53,18 +53,27 @@ def plan_elimination(products: CrossProducts) -> Plan:
     if not plans:
         return Plan((), ())
     best = plans[0]
-    columns = tail_columns(products, best)
-    if not best.tail or columns < SPARSE_FROM:
+    limit = sparse_limit(tail_columns(products, best))
+    if not best.tail or limit <= 0.0:
         return best
-    # The same sum of squares of a dense factor's columns.
-    limit = columns**3 / 3.0 / WORTH
     for plan in plans:
-        if not plan.tail:
-            continue
         found = order_levels(Cliques.of(products, plan.chain, plan.tail), limit)
         if found is not None and found.flops < limit:
             best, limit = replace(plan, ordering=found), found.flops
+        # The others eliminate fewer levels first, which meet more each: they fill more.
+        if best.ordering is None:
+            break
     return best
+
+
+def sparse_limit(columns: int) -> float:
+    """The work (sum of squares of the factor's columns) up to which a sparse tail is worth it.
+
+    Parameters
+    ----------
+    columns : int, of the smallest dense tail, whose own work is a third of their cube
+    """
+    return columns**3 / 3.0 / WORTH if columns >= SPARSE_FROM else 0.0
 
 
 def tail_columns(products: CrossProducts, plan: Plan) -> int:

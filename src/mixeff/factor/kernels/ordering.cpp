@@ -3,6 +3,7 @@
 // already eliminated are its first elements.
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "kernels.hpp"
@@ -13,8 +14,12 @@ namespace {
 
 using List = std::vector<int32_t>;
 
-// Levels sampled before any work is done, to see whether the matrix is full from the start.
-constexpr int64_t sampled = 64;
+// Levels looked at before any work is done. Where two steps from a level lead to so much of all
+// columns, no small set of levels separates the others, and any order fills the matrix.
+constexpr int64_t sampled = 8;
+constexpr double far = 0.75;
+// Levels in so many times more cliques than the average are passed by: they can be eliminated last.
+constexpr double popular = 4.0;
 
 class MinimumDegree {
    public:
@@ -50,7 +55,7 @@ class MinimumDegree {
 
     // False where the work would exceed the limit.
     bool run() {
-        if (full_from_the_start()) return false;
+        if (fills_completely()) return false;
         for (int64_t v = 0; v < count; ++v) {
             degree[v] = neighbours(v);
             insert(int32_t(v));
@@ -104,15 +109,38 @@ class MinimumDegree {
         return found;
     }
 
-    // A factor has at least half the entries of its matrix, and its columns' squares at least those
-    // of equal columns.
-    bool full_from_the_start() {
+    bool fills_completely() {
+        double cliques = 0.0;
+        for (const List &own : elements_of) cliques += double(own.size());
+        const double most = popular * cliques / double(std::max<int64_t>(count, 1));
         const int64_t step = std::max<int64_t>(1, count / sampled);
-        double sum = 0.0;
-        int64_t taken = 0;
-        for (int64_t v = 0; v < count; v += step, ++taken) sum += double(neighbours(v));
-        const double half = taken ? sum / double(taken) / 2 : 0.0;
-        return half * half * double(total) > limit;
+        double reached = 0.0, taken = 0.0;
+        for (int64_t v = 0; v < count; v += step, ++taken) reached += double(two_steps(v, most));
+        return std::isfinite(limit) && reached > far * double(total) * taken;
+    }
+
+    // Columns of the levels that share a clique with a neighbour of v.
+    int64_t two_steps(int64_t v, double most) {
+        List queue{int32_t(v)};
+        ++tag;
+        mark[v] = tag;
+        int64_t found = 0;
+        size_t from = 0, end = 1;
+        for (int step = 0; step < 2; ++step, end = queue.size())
+            for (; from < end; ++from) {
+                if (double(elements_of[queue[from]].size()) > most) continue;
+                for (int32_t e : elements_of[queue[from]]) {
+                    if (seen[e] == tag) continue;
+                    seen[e] = tag;
+                    for (int32_t u : members[e])
+                        if (mark[u] != tag) {
+                            mark[u] = tag;
+                            found += weight[u];
+                            queue.push_back(u);
+                        }
+                }
+            }
+        return found;
     }
 
     void insert(int32_t v) {
