@@ -51,6 +51,17 @@ class DenseTail:
         return both[:-1], both[1:]
 
     @property
+    def work(self) -> float:
+        """A third of the cube for the factor, two thirds for the inverse."""
+        return float(self.layout.products.size) ** 3
+
+    @property
+    def memory(self) -> float:
+        """One square where the inverse takes the factor's place, else one more."""
+        squares = 1.0 if self.in_place else 2.0
+        return 8.0 * squares * self.layout.products.size**2
+
+    @property
     def in_place(self) -> bool:
         """Only where memory matters: what needs L again has to factor again."""
         return self.layout.products.size > SHARED_TAIL

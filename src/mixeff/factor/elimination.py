@@ -8,6 +8,7 @@ levels meet few others.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mixeff.crossproducts.blocks import CrossProducts
@@ -49,9 +50,9 @@ def plan_elimination(products: CrossProducts) -> Plan:
 
     This is the one place that decides between the two kinds of tail.
     """
-    plans = candidate_plans(products)
-    if not plans:
-        return Plan((), ())
+    groups = products.groups
+    levels, widths = [g.n_levels for g in groups], [g.n_columns for g in groups]
+    plans = candidate_plans(nested_in(products), levels, widths)
     best = plans[0]
     limit = sparse_limit(tail_columns(products, best))
     if not best.tail or limit <= 0.0:
@@ -82,12 +83,26 @@ def tail_columns(products: CrossProducts, plan: Plan) -> int:
     return sum(g.n_levels * g.n_columns for g in groups) + products.p + 1
 
 
-def candidate_plans(products: CrossProducts) -> list[Plan]:
-    """A plan per leading factor: the smallest tail first, at a tie the larger leading factor."""
-    nested = nested_in(products)
-    groups = range(len(products.groups))
-    size = [g.n_levels * g.n_columns for g in products.groups]
-    by_levels = sorted(groups, key=lambda i: (-products.groups[i].n_levels, i))
+def choose_plan(
+    nested: Mapping[tuple[int, int], bool], n_levels: Sequence[int], n_columns: Sequence[int]
+) -> Plan:
+    """The chain that leaves the smallest dense tail; at a tie the larger leading factor.
+
+    Parameters
+    ----------
+    nested : as ``nested_in`` gives it
+    n_levels, n_columns : per grouping factor, J and q
+    """
+    return candidate_plans(nested, n_levels, n_columns)[0]
+
+
+def candidate_plans(
+    nested: Mapping[tuple[int, int], bool], n_levels: Sequence[int], n_columns: Sequence[int]
+) -> list[Plan]:
+    """A plan per leading factor, the best for a dense tail first; see ``choose_plan``."""
+    groups = range(len(n_levels))
+    size = [j * q for j, q in zip(n_levels, n_columns, strict=True)]
+    by_levels = sorted(groups, key=lambda i: (-n_levels[i], i))
     found: list[tuple[tuple[int, int, int], Plan]] = []
     for lead in groups:
         chain = [lead]
@@ -96,4 +111,4 @@ def candidate_plans(products: CrossProducts) -> list[Plan]:
                 chain.append(other)
         tail = tuple(i for i in by_levels if i not in chain)
         found.append(((sum(size[i] for i in tail), -size[lead], lead), Plan(tuple(chain), tail)))
-    return [plan for _, plan in sorted(found, key=lambda pair: pair[0])]
+    return [plan for _, plan in sorted(found, key=lambda pair: pair[0])] or [Plan((), ())]

@@ -27,6 +27,9 @@ Panels = tuple[Longs, Longs, Codes, Longs, Longs, Longs, Longs, Longs, Codes, Co
 TOGETHER = 32
 """Columns solved for at a time where a trace cannot be taken from the inverse."""
 
+SHORT = 3.0
+"""Times a multiplication takes longer than in a large dense block (measured on planar designs)."""
+
 
 @dataclass(frozen=True)
 class SparseTail:
@@ -42,6 +45,7 @@ class SparseTail:
     place : (T,) int32 array, place in elimination order of every tail column
     column : (T,) int32 array, the tail column at every place
     room : array, for one panel's intermediate results
+    flops : float, sum of squares of the factor's columns
     """
 
     layout: Layout
@@ -50,6 +54,7 @@ class SparseTail:
     place: Codes
     column: Codes
     room: Floats
+    flops: float
 
     @classmethod
     def of(cls, layout: Layout, ordering: Ordering, threads: int) -> SparseTail:
@@ -67,12 +72,28 @@ class SparseTail:
         column = np.concatenate([random, np.arange(random.size, c.size)]).astype(np.int32)
         place = np.empty_like(column)
         place[column] = np.arange(column.size, dtype=np.int32)
-        return cls(layout, threads, panels, place, column, np.empty(room_of(panels)))
+        room = np.empty(room_of(panels))
+        return cls(layout, threads, panels, place, column, room, ordering.flops)
+
+    @property
+    def work(self) -> float:
+        """Multiplications of an evaluation: factor, inverse, and what short columns cost more."""
+        return SHORT * 3.0 * self.flops
+
+    @property
+    def memory(self) -> float:
+        """Bytes of S, L and Q."""
+        return 3.0 * 8.0 * self.entries
 
     @property
     def entries(self) -> int:
         """Numbers in S, in L and in Q."""
         return int(self.panels[3][-1])
+
+    @property
+    def in_place(self) -> bool:
+        """Never: a sparse factor is small."""
+        return False
 
     def arrays(self) -> tuple[Floats, Floats]:
         """Flat arrays of panels."""
@@ -120,6 +141,14 @@ class SparseTail:
         kernels.sparse_solve(*self.panels, L, inner, transpose)
         right[self.column[:-1]] = inner
 
+    def times(self, S: Floats, a: int, c: Floats, at: int, out: Floats) -> None:
+        """Columns from ``at`` on of ``out`` (T, m) = S c for c on the columns of tail factor a."""
+        inner = np.zeros((self.place.size, c.shape[1]))
+        inner[self.place[self.layout.starts[a] : self.layout.starts[a + 1]]] = c
+        found = np.empty_like(inner)
+        kernels.sparse_multiply(*self.panels, S, inner, found)
+        out[:, at : at + c.shape[1]] = found[self.place]
+
     def response_row(self, L: Floats) -> Floats:
         """(T - 1,) the row of y in L."""
         return L[self._response]
@@ -137,9 +166,11 @@ class SparseTail:
 
     def residual(self, S: Floats, a: int, b: Floats) -> Floats:
         """Z_a'(y - [Z X] b) after the stages, for tail factor a."""
-        x, out = np.append(-b, 1.0)[self.column], np.empty(self.place.size)
-        kernels.sparse_multiply(*self.panels, S, x, out)
-        return out[self.place[self.layout.starts[a] : self.layout.starts[a + 1]]]
+        inner = np.append(-b, 1.0)[self.column, None]
+        found = np.empty_like(inner)
+        kernels.sparse_multiply(*self.panels, S, inner, found)
+        own = self.place[self.layout.starts[a] : self.layout.starts[a + 1]]
+        return np.asarray(found[own, 0])
 
     def invert(self, L: Floats, size: int, Q: Floats) -> None:
         """Q = (L L')^-1 of the columns that take part, on the pattern of L."""

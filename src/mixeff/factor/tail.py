@@ -21,6 +21,16 @@ class Tail(Protocol):
     """
 
     @property
+    def work(self) -> float:
+        """Multiplications of one evaluation with its gradient, in those of large dense blocks."""
+        ...
+
+    @property
+    def memory(self) -> float:
+        """Bytes its arrays take while a model is fitted."""
+        ...
+
+    @property
     def in_place(self) -> bool:
         """Whether the inverse takes the place of L, which is lost then."""
         ...

@@ -82,7 +82,7 @@ def fit_linear(
         memory.latest = before.traces
     first, also = _start(design, model, start, like)
     if isinstance(model.system, BlockedSystem):
-        announce_slow(design, model.system.layout.products.size)
+        announce_slow(design, model.system.tail, model.system.layout.products.size)
     criterion = LinearCriterion(model.system, model.partition, reml, memory)
     besides = constant_starts(model.coordinates, model.partition)
     optimum = find_optimum(criterion, first, control, also, besides)

@@ -35,13 +35,14 @@ def build(brute, kind, threads=1):
 def numbers(factor, brute):
     """Everything the protocol gives, by name."""
     rng = np.random.default_rng(0)
-    directions = [rng.normal(size=(b.n_levels, b.n_columns, 3)) for b in brute.blocks]
+    scores = [rng.normal(size=(b.n_levels, b.n_columns)) for b in brute.blocks]
+    slopes = [rng.normal(size=(2, b.n_columns, b.n_columns)) for b in brute.blocks]
     width = sum(b.n_levels * b.n_columns for b in brute.blocks) + brute.X.shape[1]
     found = {
         "scalars": np.array([factor.logdet_random, factor.logdet_fixed, factor.pwrss]),
         "beta": factor.beta(),
         "unscaled_covariance": factor.unscaled_covariance(),
-        "quadratic": factor.quadratic(directions),
+        "information": factor.information(scores, slopes),
         "solve": factor.solve(rng.normal(size=(width, 2))),
     }
     lists = {

@@ -54,7 +54,7 @@ void sparse_scatter(MIXEFF_PANELS, Codes place, Longs pointer, int64_t skip, Cod
                     Codes meets_level, Codes outer, int threads);
 int64_t sparse_factor(MIXEFF_PANELS, VecOut S, VecOut L, Mats Lambdas, VecOut out, VecOut room);
 void sparse_solve(MIXEFF_PANELS, Vec L, MatOut right, bool transpose);
-void sparse_multiply(MIXEFF_PANELS, Vec S, Vec x, VecOut out);
+void sparse_multiply(MIXEFF_PANELS, Vec S, Mat x, MatOut out);
 void sparse_invert(MIXEFF_PANELS, Vec L, int64_t size, VecOut Q, VecOut room);
 void sparse_scale(MIXEFF_PANELS, VecOut Q, Mats Lambdas);
 nb::list sparse_traces(MIXEFF_PANELS, Vec S, Vec Q, int64_t size, Mats Lambdas);

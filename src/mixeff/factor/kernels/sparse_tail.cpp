@@ -170,17 +170,23 @@ void sparse_solve(MIXEFF_PANELS, Vec L, MatOut right, bool transpose) {
     }
 }
 
-void sparse_multiply(MIXEFF_PANELS, Vec S, Vec x, VecOut out) {
+void sparse_multiply(MIXEFF_PANELS, Vec S, Mat x, MatOut out) {
     const Panels p = MIXEFF_VIEW;
-    std::fill(out.data(), out.data() + p.total, 0.0);
+    const int64_t m = int64_t(x.shape(1));
+    std::fill(out.data(), out.data() + p.total * m, 0.0);
     for (int64_t s = 0; s < p.count; ++s) {
-        const int64_t width = p.width(s), rows = width + p.below(s), first_ = p.first[s];
+        const int64_t width = p.width(s), rows = width + p.below(s);
+        const double *own = x.data() + p.first[s] * m;
+        double *own_out = out.data() + p.first[s] * m;
         for (int64_t i = 0; i < rows; ++i) {
             const double *P = S.data() + p.start[s] + i * width;
-            const int64_t row = p.row(s, i);
-            out.data()[row] += dot(P, x.data() + first_, width);
-            if (i < width) continue;
-            for (int64_t k = 0; k < width; ++k) out.data()[first_ + k] += P[k] * x.data()[row];
+            const double *other = x.data() + p.row(s, i) * m;
+            double *other_out = out.data() + p.row(s, i) * m;
+            for (int64_t k = 0; k < width; ++k)
+                for (int64_t c = 0; c < m; ++c) {
+                    other_out[c] += P[k] * own[k * m + c];
+                    if (i >= width) own_out[k * m + c] += P[k] * other[c];
+                }
         }
     }
 }
