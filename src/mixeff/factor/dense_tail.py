@@ -12,6 +12,7 @@ from mixeff.factor.stages import PANEL_ROWS, Layout
 from mixeff.factor.tail_products import columns_of, scale_rows
 
 Floats = NDArray[np.float64]
+Longs = NDArray[np.int64]
 Lambdas = tuple[Floats, ...]
 
 SHARED_TAIL = 1000
@@ -146,6 +147,10 @@ class DenseTail:
             self.room[:PANEL_ROWS], stage.by_column.meets, stage.by_column.row,
             stage.by_column.level, half, self.threads,
         )  # fmt: skip
+
+    def at(self, Q: Floats, rows: Longs, columns: Longs) -> Floats:
+        """The entries of Q, of whose lower triangle they are read."""
+        return np.asarray(Q[np.maximum(rows, columns), np.minimum(rows, columns)])
 
     def diagonal_blocks(self, Q: Floats, a: int, q: int) -> Floats:
         """(J, q, q) of tail factor a."""

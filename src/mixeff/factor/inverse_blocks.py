@@ -97,6 +97,4 @@ def _tail_pairs(
             )
             rows = columns_of(one, pair.row_of_pair(), pair.values.shape[1])
             columns = columns_of(two, pair.indices, pair.values.shape[2])
-            below, right = np.broadcast_arrays(rows[:, :, None], columns[:, None, :])
-            # Of the symmetric Q the lower triangle is in use.
-            between[i, k] = Q[np.maximum(below, right), np.minimum(below, right)]
+            between[i, k] = factor.system.tail.at(Q, rows[:, :, None], columns[:, None, :])

@@ -106,15 +106,13 @@ class SparseTail:
     def fill(self, S: Floats) -> None:
         """The products of the tail's columns."""
         S.fill(0.0)
-        where, values = self._products
-        S[where] = values
+        S[self._products] = self.layout.products.values
 
     @cached_property
-    def _products(self) -> tuple[Longs, Floats]:
-        """Place and value of every product."""
+    def _products(self) -> Longs:
+        """Place of every product."""
         products = self.layout.products
-        rows, columns, values = products.triples()
-        return self.places(rows, columns), values
+        return self.places(*np.divmod(products.where, products.size))
 
     def places(self, rows: Longs, columns: Longs) -> Longs:
         """Where the entries of the given tail rows and columns lie in the flat array."""
@@ -198,11 +196,15 @@ class SparseTail:
             stage.by_column.level, self.column, half, self.threads,
         )  # fmt: skip
 
+    def at(self, Q: Floats, rows: Longs, columns: Longs) -> Floats:
+        """The entries of Q between levels that meet; ``rows`` and ``columns`` broadcast."""
+        return Q[self.places(rows, columns)]
+
     def diagonal_blocks(self, Q: Floats, a: int, q: int) -> Floats:
         """(J, q, q) of tail factor a."""
         own = slice(int(self.layout.starts[a]), int(self.layout.starts[a + 1]))
         at = columns_of(own, np.arange((own.stop - own.start) // q), q)
-        return Q[self.places(at[:, :, None], at[:, None, :])]
+        return self.at(Q, at[:, :, None], at[:, None, :])
 
 
 def room_of(panels: Panels) -> int:

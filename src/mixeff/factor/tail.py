@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Longs = NDArray[np.int64]
 Lambdas = tuple[Floats, ...]
 
 
@@ -99,6 +100,10 @@ class Tail(Protocol):
 
         ``half``: B_l' QB_l must be right, QB itself need not.
         """
+        ...
+
+    def at(self, Q: Floats, rows: Longs, columns: Longs) -> Floats:
+        """The entries of Q between levels that meet; ``rows`` and ``columns`` broadcast."""
         ...
 
     def diagonal_blocks(self, Q: Floats, a: int, q: int) -> Floats:

@@ -36,14 +36,16 @@ class TailProducts:
     values: Floats
 
     @classmethod
-    def of(cls, products: CrossProducts, groups: tuple[int, ...], starts: Longs) -> TailProducts:
-        """Arrange the products of the tail's factors, X and y last."""
+    def of(
+        cls, products: CrossProducts, groups: tuple[int, ...], starts: Longs, sparse: bool = False
+    ) -> TailProducts:
+        """Arrange the products of the tail's factors, X and y last; ``sparse``: never in full."""
         size = int(starts[-1]) + products.p + 1
         parts = entries(products, groups, starts)
-        if size > FULL_SIZE:
+        if sparse or size > FULL_SIZE:
             found = list(parts)
             where = np.concatenate([rows * size + columns for rows, columns, _ in found])
-            if 4 * where.size < size * size:
+            if sparse or 4 * where.size < size * size:
                 values = np.concatenate([v for *_, v in found])
                 return cls(size, np.empty((0, 0)), where, values)
             parts = iter(found)
@@ -61,14 +63,6 @@ class TailProducts:
             return
         S.fill(0.0)
         S.reshape(-1)[self.where] = self.values
-
-    def triples(self) -> tuple[Longs, Longs, Floats]:
-        """Rows, columns and values of the nonzero entries on and above the diagonal."""
-        if self.full.size:
-            rows, columns = np.nonzero(np.triu(self.full))
-            return rows, columns, self.full[rows, columns]
-        rows, columns = np.divmod(self.where, self.size)
-        return rows, columns, self.values
 
     def times(self, c: Floats) -> Floats:
         """(T, m) product with c (T, m)."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mixeff.crossproducts.reweighted import LevelRows, WeightedRows
-from mixeff.factor import stages
+from mixeff.factor import elimination, stages
 from mixeff.factor.inverse_blocks import inverse_blocks
 from mixeff.factor.refill import Refillable
 from mixeff.factor.solves import joint_information, solve
@@ -68,9 +68,11 @@ def dense(brute: Brute, Lambda):
 
 @pytest.mark.parametrize("name", DESIGNS)
 @pytest.mark.parametrize("kind", ["regular", "zero"])
-@pytest.mark.parametrize("indexed", [True, False], ids=["by column", "by level"])
-def test_leverage_and_traces(name, kind, indexed, monkeypatch):
-    monkeypatch.setattr(stages, "INDEXED_TAIL", 0 if indexed else 10**9)
+@pytest.mark.parametrize("way", ["by column", "by level", "sparse"])
+def test_leverage_and_traces(name, kind, way, monkeypatch):
+    monkeypatch.setattr(stages, "INDEXED_TAIL", 0 if way == "by column" else 10**9)
+    if way == "sparse":
+        monkeypatch.setattr(elimination, "sparse_limit", lambda columns: np.inf)
     brute, w = plain(name)
     w = np.where(np.arange(w.size) % 11 == 0, -0.05, w)  # observed information may be negative
     Lambda = lambdas(brute)[kind]
@@ -93,8 +95,10 @@ def test_leverage_and_traces(name, kind, indexed, monkeypatch):
 
 
 @pytest.mark.parametrize("name", DESIGNS)
-def test_without_the_fixed_effects(name):
+@pytest.mark.parametrize("limit", [0.0, np.inf], ids=["dense", "sparse"])
+def test_without_the_fixed_effects(name, limit, monkeypatch):
     """Solutions for the random effects alone, and quadratic forms in V^-1."""
+    monkeypatch.setattr(elimination, "sparse_limit", lambda columns: limit)
     brute, w = plain(name)
     Lambda = lambdas(brute)["regular"]
     cell, _ = refilled(brute, w)
