@@ -135,3 +135,33 @@ def test_estimated_shape_of_a_negative_binomial() -> None:
     assert check is not None
     # glmmTMB's own stopping tolerance leaves 1e-5 of the shape.
     assert fit_engine("epil_nb_p").dispersion == pytest.approx(check["nb_theta"], rel=1e-4)
+
+
+QUADRATURE = [c for c in CASES if (load_case(c).get("nAGQ") or 1) > 1]
+# Nodes per random effect that leave less than 1e-5 of the integral, for the links in the cases.
+EXACT = [
+    ("bacteria_p", 25),
+    *((c, 15) for c in ("cbpp_probit", "cbpp_laplace", "owls_p", "snails_p")),
+]
+
+
+@pytest.mark.parametrize("name", QUADRATURE)
+def test_quadrature_has_lme4s_optimum(name: str) -> None:
+    """lme4 drops constants of the likelihood with nAGQ > 1, so only the estimates compare."""
+    case = load_case(name)
+    estimate = fit_engine(name, n_agq=case["nAGQ"])
+    own = np.sqrt(np.diagonal(estimate.covariance))
+    np.testing.assert_array_less(np.abs(estimate.beta - values(case["beta"])), 1e-4 * own)
+    np.testing.assert_allclose(estimate.theta, values(case["theta"]), rtol=1e-4)
+    np.testing.assert_allclose(own, values(case["se_accurate_hessian"]), rtol=1e-3)
+
+
+@pytest.mark.parametrize(("name", "nodes"), EXACT)
+def test_many_nodes_give_the_exact_marginal_likelihood(name: str, nodes: int) -> None:
+    exact = load_case(name)["exact_marginal"]["mle"]
+    estimate = fit_engine(name, n_agq=nodes)
+    assert estimate.loglik == pytest.approx(exact["logLik"], abs=1e-4)
+    own = np.sqrt(np.diagonal(estimate.covariance))
+    np.testing.assert_array_less(np.abs(estimate.beta - values(exact["beta"])), 1e-4 * own)
+    np.testing.assert_allclose(estimate.theta, exact["theta"], rtol=1e-4)
+    np.testing.assert_allclose(own, values(exact["se"]), rtol=1e-3)

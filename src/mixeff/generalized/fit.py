@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from mixeff.generalized.information import exact_information, given_theta
 from mixeff.generalized.laplace import LaplaceEvaluation, LaplaceProblem
 from mixeff.generalized.parameters import JointPartition
 from mixeff.generalized.pirls import Pirls
+from mixeff.generalized.quadrature import QuadratureProblem, check_quadrature
 from mixeff.generalized.starting import starting_theta
 from mixeff.generalized.working import GeneralizedModel, working_generalized
 from mixeff.linear.coordinates import sigma_slopes
@@ -69,10 +70,14 @@ def fit_generalized(
         If the likelihood cannot be computed at the start.
     """
     began = time.perf_counter()
+    if isinstance(n_agq, bool) or not isinstance(n_agq, int) or n_agq < 0:
+        raise OptionError(f"n_agq must be an integer: 0, 1 or more; got {n_agq!r}.")
     family.check_response(design.response, design.weights)
     expected = control.laplace == "expected"
     with one_blas_thread():
         model = working_generalized(design, family, expected=expected, threads=control.threads)
+        if n_agq > 1:
+            check_quadrature(model, n_agq)
         first = _start(design, model, start, like)
         optimum = _maximize(model, first, n_agq, control)
         return _estimate(design, model, optimum, n_agq, began)
@@ -142,12 +147,21 @@ def _maximize(model: GeneralizedModel, first: _Start, n_agq: int, control: Contr
         free.append(np.array([math.log(first.dispersion)]))
     behind = np.concatenate([*free, np.empty(0)])
     partition = JointPartition(model.partition, behind.size)
-    problem = LaplaceProblem(model, partition, joint=n_agq == 0, start=begin)
     others = [
         np.concatenate([theta, behind])
         for theta in extra_starts(model.partition, control.extra_starts)
     ]
-    return solve(problem, np.concatenate([first.theta, behind]), control, others=others)
+    at = np.concatenate([first.theta, behind])
+    laplace = LaplaceProblem(model, partition, joint=n_agq == 0, start=begin)
+    if n_agq <= 1:
+        return solve(laplace, at, control, others=others)
+    # Laplace first: its evaluations cost a fraction, and its optimum is near.
+    near = solve(laplace, at, replace(control, tolerance=max(control.tolerance, 1e-4)), others=[])
+    start = near.evaluation.theta
+    if near.nulls:  # where Laplace sees no variance there may be some
+        others.insert(0, np.array(at))
+    problem = QuadratureProblem(model, partition, joint=False, start=begin, pirls=laplace.pirls)
+    return solve(problem.with_nodes(n_agq), start, control, others=others)
 
 
 def _estimate(
@@ -197,13 +211,11 @@ def _callers_gradient(
 ) -> tuple[Floats, tuple[Floats, ...]]:
     """Gradient in (theta, beta, log dispersion) and Xi per term, in the caller's units."""
     partition, coordinates = model.partition, model.coordinates
-    slopes = sigma_slopes(evaluation.sigma_slopes, coordinates.random)
-    pairs = zip(slopes, partition.term_factors(theta), strict=True)
-    own = partition.pull_back([2.0 * Xi @ Lambda for Xi, Lambda in pairs])
-    behind = np.array(evaluation.gradient[partition.n_theta :])
+    found = evaluation.callers_gradient(coordinates, theta)
     if not evaluation.problem.joint:
-        behind[: model.p] = coordinates.fixed.inverse.T @ behind[: model.p]
-    return np.concatenate([own, behind]), slopes
+        behind = slice(partition.n_theta, partition.n_theta + model.p)
+        found[behind] = coordinates.fixed.inverse.T @ found[behind]
+    return found, sigma_slopes(evaluation.sigma_slopes, coordinates.random)
 
 
 def _verdict(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mixeff.covariance import Partition
 from mixeff.errors import ConvergenceError
 from mixeff.generalized.laplace import LaplaceEvaluation, LaplaceProblem
-from mixeff.linear.coordinates import Coordinates, sigma_slopes
+from mixeff.linear.coordinates import Coordinates
 
 Floats = NDArray[np.float64]
 
@@ -105,10 +105,7 @@ class _CallersGradient:
         k = partition.n_theta
         inner = self.coordinates.working_theta(partition, point[:k])
         evaluation = self.problem.evaluate(np.concatenate([inner, point[k:]]))
-        Xi = sigma_slopes(evaluation.sigma_slopes, self.coordinates.random)
-        pairs = zip(Xi, partition.term_factors(point[:k]), strict=True)
-        own = partition.pull_back([2.0 * x @ L for x, L in pairs])
-        return np.concatenate([own, evaluation.gradient[k:]])
+        return evaluation.callers_gradient(self.coordinates, point[:k])
 
     def model_curvature(self, evaluation: LaplaceEvaluation, theta: Floats) -> Floats:
         """(m,) positive numbers near the diagonal of the Hessian, to choose steps by."""

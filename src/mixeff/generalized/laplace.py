@@ -31,6 +31,7 @@ from mixeff.generalized.families.family import RowTerms
 from mixeff.generalized.parameters import JointPartition
 from mixeff.generalized.pirls import Modes, Pirls, Point, factor_rows, solve_effects
 from mixeff.generalized.working import GeneralizedModel
+from mixeff.linear.coordinates import Coordinates, sigma_slopes
 
 Floats = NDArray[np.float64]
 
@@ -203,6 +204,17 @@ class LaplaceEvaluation:
         if self.problem.model.family.has_dispersion:
             parts.append(np.array([self._dispersion_slope(adjoint)]))
         return np.concatenate(parts)
+
+    def callers_gradient(self, coordinates: Coordinates, theta: Floats) -> Floats:
+        """Gradient with theta in the caller's units; what stands behind it stays in working ones.
+
+        ``theta`` (k,) is this point's in the caller's units.
+        """
+        covariance = self.problem.partition.covariance
+        slopes = sigma_slopes(self.sigma_slopes, coordinates.random)
+        pairs = zip(slopes, covariance.term_factors(theta), strict=True)
+        own = covariance.pull_back([2.0 * Xi @ L for Xi, L in pairs])
+        return np.concatenate([own, self.gradient[theta.size :]])
 
     def _dispersion_slope(self, adjoint: _Adjoint) -> float:
         terms, determinant = self.point.terms, self._expected or self.point.terms

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mixeff.errors import ConvergenceError
+from mixeff.errors import ConvergenceError, DesignError
 from mixeff.factor.cholesky import BlockedFactor
 from mixeff.factor.solves import conditional_modes, solve, split_groups
 from mixeff.factor.threads import one_blas_thread
@@ -23,12 +23,12 @@ from mixeff.generalized.working import GeneralizedModel
 Floats = NDArray[np.float64]
 Effects = tuple[Floats, ...]
 
-CONVERGED = 1e-18
+CONVERGED = 1e-20
 """Squared length of a Newton step, in the metric of the penalized information: what is left out of
-the modes is its root, 1e-9 standard deviations of all modes together."""
+the modes is its root, 1e-10 standard deviations of all modes together."""
 
 _STALLED = 1e-13  # a step this small that does not get smaller is rounding
-_STEPS, _HALVINGS = 100, 30
+_STEPS, _HALVINGS, _ENLARGEMENTS = 100, 30, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,10 +213,31 @@ class Pirls:
 def factor_rows(
     model: GeneralizedModel, Lambda: Sequence[Floats], weight: Floats, products: Floats
 ) -> BlockedFactor:
-    """Cross-products with these weights, factored; earlier factors only solve from then on."""
+    """Cross-products with these weights, factored; earlier factors are of no use from then on.
+
+    The random effects come first in the factor, so what is done to X'WX changes nothing for them.
+    It is made larger where X'V^-1 X is not positive: by negative observed weights, or by weights
+    that vanish where groups are separated.
+    """
     cell = model.cell
     model.rows.fill(cell.products, weight, products)
-    return cell.factorize(Lambda, weight)
+    try:
+        return cell.factorize(Lambda, weight)
+    except DesignError:
+        X = model.rows.X
+        more = (X * np.abs(weight)[:, None]).T @ X
+        more += np.eye(model.p) * (1e-10 * float(np.vdot(X, X)) / model.p)
+    for _ in range(_ENLARGEMENTS):
+        cell.products.fixed[:-1, :-1] += more
+        more *= 10.0
+        try:
+            return cell.factorize(Lambda, weight)
+        except DesignError:
+            continue
+    raise ConvergenceError(
+        "The information on the fixed effects is not positive at the values tried: rescale the "
+        "predictors, or look for a predictor that separates the responses."
+    )
 
 
 def solve_effects(
