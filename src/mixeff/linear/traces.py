@@ -40,11 +40,12 @@ from mixeff.linear.sigma_coordinates import (
 
 Floats = NDArray[np.float64]
 
-_NODES = 8  # of the quadrature along a step: exact while no variance halves or doubles
+_NODES = 16  # of the quadrature along a step: ten digits while no variance changes eightfold
 _SAFETY = 10.0  # times the number of coordinates: for the error across the step
 _ROUGH = 0.3  # K is taken to be right within this part of itself
 _ROUNDING = 8.0 * float(np.finfo(np.float64).eps)  # of log|V|, relative
 _EDGE = 0.02  # relative standard deviations below this are too near the boundary to continue H
+_FAR = 8.0  # no variance differs by more than this factor from a point that is continued
 _SECANT = 1.1  # no variance differs by more than this factor from a point that corrects K
 _SOUND = 1e-8  # smallest eigenvalue, relative to the largest, of a matrix that is divided by
 
@@ -96,7 +97,7 @@ class ExactTraces:
         step = pack(changes)
         if not step.any():
             return Continued(self.traces, 0.0, self.curvature)
-        if any(_too_far(S, old, 2.0) for S, old in zip(sigma, self.sigma, strict=True)):
+        if any(_too_far(S, old, _FAR) for S, old in zip(sigma, self.sigma, strict=True)):
             return None
         nodes, weights = _quadrature()
         slopes = slopes_to_matrices(self.curvature @ step, [S.shape[0] for S in sigma])
