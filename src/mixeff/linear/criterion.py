@@ -15,7 +15,15 @@ from mixeff.covariance import Partition
 from mixeff.errors import DesignError
 from mixeff.factor.system import Factor, System
 from mixeff.linear import sigma_coordinates
-from mixeff.linear.traces import Continued, ExactTraces, TraceMemory, corrected, curvature
+from mixeff.linear.traces import (
+    FAR,
+    Continued,
+    ExactTraces,
+    TraceMemory,
+    corrected,
+    curvature,
+    too_far,
+)
 
 Floats = NDArray[np.float64]
 
@@ -24,6 +32,7 @@ Floats = NDArray[np.float64]
 _EXACT_FIT = 1e-12
 _ROUNDING = 4.0 * float(np.finfo(np.float64).eps)  # of r^2, relative to y'Wy
 _LATE = 1e-3  # predicted gain of a step below which third derivatives hardly matter
+_FAR_OFF = 0.1  # predicted gain of a step from which on scoring in Sigma is the better step
 _AGREE = 0.2  # observed and average information may differ by one over this
 _TRUSTED = 1e7  # with larger theta that subtraction cancels for any data
 
@@ -171,6 +180,33 @@ class LinearEvaluation:
         twin = copy(self)  # with all that was computed here
         object.__setattr__(twin, "continued", continued)
         return twin
+
+    def scored(self) -> Floats | None:
+        """Theta after a step of Fisher scoring in the covariances themselves, far from the optimum.
+
+        For balanced designs it ends at the optimum wherever it starts: the traces H and the squares
+        of the scores are 1 / G and 1 / G^2 times constants in a G that is linear in Sigma, which
+        no quadratic model in theta is. None where K is not known, where the step gains little, or
+        where it is so long that it says little.
+        """
+        K = self._curvature if self.continued is None else self.continued.curvature
+        if K is None:
+            return None
+        pack = sigma_coordinates.matrix_to_slopes
+        slopes = np.concatenate([pack(Xi) for Xi in self.sigma_slopes])
+        traces = slopes + np.concatenate([pack(w) for w in self._squares])
+        expected = K - np.outer(traces, traces) / self.criterion.degrees
+        if not np.linalg.eigvalsh(expected)[0] > 0:
+            return None
+        change = np.asarray(np.linalg.solve(expected, -slopes), dtype=np.float64)
+        if not -0.5 * float(slopes @ change) > _FAR_OFF:
+            return None
+        changes = sigma_coordinates.unpack(change, [w.shape[0] for w in self._squares])
+        new = [S + U for S, U in zip(self._sigma, changes, strict=True)]
+        if any(too_far(S, old, FAR) for S, old in zip(new, self._sigma, strict=True)):
+            return None
+        roots = [np.asarray(np.linalg.cholesky(S), dtype=np.float64) for S in new]
+        return self.criterion.partition.from_factors(roots)
 
     @cached_property
     def _sigma(self) -> tuple[Floats, ...]:

@@ -48,6 +48,17 @@ def pack(matrices: Sequence[Floats]) -> Floats:
     return np.concatenate([M[triangle(M.shape[0])] for M in matrices])
 
 
+def unpack(coordinates: Floats, sizes: Sequence[int]) -> tuple[Floats, ...]:
+    """The symmetric matrices of coordinates, one per term."""
+    found = []
+    for own, q in zip(places(sizes), sizes, strict=True):
+        rows, columns = triangle(q)
+        S = np.zeros((q, q))
+        S[rows, columns] = S[columns, rows] = coordinates[own]
+        found.append(S)
+    return tuple(found)
+
+
 def slopes_to_matrices(slopes: Floats, sizes: Sequence[int]) -> tuple[Floats, ...]:
     """Per term the symmetric D with <D, dSigma> = slopes . d(coordinates)."""
     found = []

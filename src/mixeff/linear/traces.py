@@ -45,7 +45,7 @@ _SAFETY = 10.0  # times the number of coordinates: for the error across the step
 _ROUGH = 0.3  # K is taken to be right within this part of itself
 _ROUNDING = 8.0 * float(np.finfo(np.float64).eps)  # of log|V|, relative
 _EDGE = 0.02  # relative standard deviations below this are too near the boundary to continue H
-_FAR = 8.0  # no variance differs by more than this factor from a point that is continued
+FAR = 8.0  # no variance differs by more than this factor from a point that is continued
 _SECANT = 1.1  # no variance differs by more than this factor from a point that corrects K
 _SOUND = 1e-8  # smallest eigenvalue, relative to the largest, of a matrix that is divided by
 
@@ -97,7 +97,7 @@ class ExactTraces:
         step = pack(changes)
         if not step.any():
             return Continued(self.traces, 0.0, self.curvature)
-        if any(_too_far(S, old, _FAR) for S, old in zip(sigma, self.sigma, strict=True)):
+        if any(too_far(S, old, FAR) for S, old in zip(sigma, self.sigma, strict=True)):
             return None
         nodes, weights = _quadrature()
         slopes = slopes_to_matrices(self.curvature @ step, [S.shape[0] for S in sigma])
@@ -125,7 +125,7 @@ def corrected(record: ExactTraces, before: ExactTraces | None) -> ExactTraces:
     if before is None or before.reml is not record.reml:
         return record
     pairs = list(zip(before.sigma, record.sigma, strict=True))
-    if any(_too_far(old, new, _SECANT) for old, new in pairs):
+    if any(too_far(old, new, _SECANT) for old, new in pairs):
         return record
     step = pack([old - new for old, new in pairs])
     triples = zip(before.traces, record.traces, strict=True)
@@ -151,7 +151,7 @@ def _moved(curvature: Floats, maps: Sequence[Floats]) -> Floats:
     return half + half.T
 
 
-def _too_far(new: Floats, old: Floats, factor: float) -> bool:
+def too_far(new: Floats, old: Floats, factor: float) -> bool:
     """Some variance multiplied by more than ``factor``, or divided, or near zero."""
     if min(np.linalg.eigvalsh(new)[0], np.linalg.eigvalsh(old)[0]) < _EDGE**2:
         return True

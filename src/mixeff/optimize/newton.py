@@ -125,6 +125,14 @@ def settled(evaluation: Evaluation, tolerance: float, before: float = 0.0) -> Ev
     return guess if error_of(guess) <= limit else evaluation
 
 
+def _scored(evaluation: Evaluation, radius: float) -> Floats | None:
+    """A scoring step within ``radius``, where the evaluation knows one."""
+    there = evaluation.scored() if isinstance(evaluation, Guessing) else None
+    if there is None or np.linalg.norm(there - evaluation.theta) > radius:
+        return None
+    return there
+
+
 def error_of(evaluation: Evaluation) -> float:
     """What the error of the gradient may cost, in deviance units."""
     return evaluation.error if isinstance(evaluation, Guessing) else 0.0
@@ -155,13 +163,18 @@ def newton(
     current = settled(start, tolerance)
     model = _Model.at(current)
     steps: tuple[Step, ...] = ()
+    refused: Evaluation | None = None  # where a scoring step has been tried
     radius = max(1.0, float(np.linalg.norm(start.theta)))
     for _ in range(max_evaluations):
         if model.decrease < resolution(current.value, tolerance):
             return _polish(problem, current, model, steps, tolerance)
         step = model.step(radius)
-        length, predicted = float(np.linalg.norm(step)), model.gain(step)
-        trial = problem.evaluate(model.move(current.theta, step))
+        there = _scored(current, radius) if current is not refused else None
+        refused = current
+        if there is None:
+            there = model.move(current.theta, step)
+        length, predicted = float(np.linalg.norm(there - current.theta)), model.gain(step)
+        trial = problem.evaluate(there)
         actual = current.value - trial.value if math.isfinite(trial.value) else -math.inf
         ratio = actual / predicted
         if ratio < 0.25:

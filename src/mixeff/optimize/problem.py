@@ -100,6 +100,10 @@ class Guessing(Protocol):
         """The same point with a gradient that is not exact but cheap, or None."""
         ...
 
+    def scored(self) -> Floats | None:
+        """Where a step in better coordinates than theta leads, or None: far from the end only."""
+        ...
+
 
 class Problem(Protocol):
     """A criterion of theta, with theta cut into covariance terms by ``partition``."""

@@ -7,6 +7,8 @@ import pytest
 
 import mixeff as mx
 from mixeff.covariance import Partition
+from mixeff.crossproducts.blocks import GroupBlock
+from mixeff.crossproducts.in_memory import build_system
 from mixeff.factor import selected_inverse
 from mixeff.factor.cholesky import BlockedFactor
 from mixeff.linear import sigma_coordinates as coordinates
@@ -202,3 +204,23 @@ def test_the_other_criterion_has_other_traces(crossed: dict[str, np.ndarray]) ->
     fit = mx.lmer(FORMULA, crossed)
     ml = fit.refit_ml()
     assert ml.loglik == pytest.approx(mx.lmer(FORMULA, crossed, reml=False).loglik, abs=1e-8)
+
+
+@pytest.mark.parametrize("start", [0.4, 1.0, 2.0])
+def test_scoring_in_sigma_ends_a_balanced_search(start: float) -> None:
+    rng = np.random.default_rng(6)
+    J, m = 15, 4
+    codes = np.repeat(np.arange(J, dtype=np.int32), m)
+    y = rng.normal(size=J)[codes] + rng.normal(size=J * m)
+    system = build_system(y, np.ones((J * m, 1)), [GroupBlock(codes, J, np.ones((J * m, 1)))])
+    partition = Partition.of_groups(["g"], [1])
+    criterion = LinearCriterion(system, partition, True, TraceMemory())
+    evaluation = criterion.evaluate(np.array([start]))
+    assert abs(evaluation.gradient[0]) > 0.1  # asks for the traces
+    table = y.reshape(J, m)
+    between = m * np.sum((table.mean(axis=1) - y.mean()) ** 2) / (J - 1)
+    within = np.sum((table - table.mean(axis=1)[:, None]) ** 2) / (J * (m - 1))
+    # Restricted likelihood is the analysis of variance here: theta^2 = (F - 1) / m.
+    found = evaluation.scored()
+    assert found is not None
+    assert found[0] == pytest.approx(np.sqrt((between / within - 1) / m), rel=1e-9)
