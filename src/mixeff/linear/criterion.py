@@ -184,10 +184,9 @@ class LinearEvaluation:
     def scored(self) -> Floats | None:
         """Theta after a step of Fisher scoring in the covariances themselves, far from the optimum.
 
-        For balanced designs it ends at the optimum wherever it starts: the traces H and the squares
-        of the scores are 1 / G and 1 / G^2 times constants in a G that is linear in Sigma, which
-        no quadratic model in theta is. None where K is not known, where the step gains little, or
-        where it is so long that it says little.
+        For balanced designs it ends at the optimum wherever it starts, as the moment equations are
+        linear in the variances; no quadratic model in theta knows that. None where K is not known,
+        where the step gains little, or where it is so long that it says little.
         """
         K = self._curvature if self.continued is None else self.continued.curvature
         if K is None:
@@ -199,8 +198,11 @@ class LinearEvaluation:
         if not np.linalg.eigvalsh(expected)[0] > 0:
             return None
         change = np.asarray(np.linalg.solve(expected, -slopes), dtype=np.float64)
-        if not -0.5 * float(slopes @ change) > _FAR_OFF:
+        # sigma^2 is scored with them: the step is one of sigma^2 Sigma and sigma^2.
+        residual = 1.0 - float(traces @ change) / self.criterion.degrees
+        if not (-0.5 * float(slopes @ change) > _FAR_OFF and residual > 0):
             return None
+        change /= residual
         changes = sigma_coordinates.unpack(change, [w.shape[0] for w in self._squares])
         new = [S + U for S, U in zip(self._sigma, changes, strict=True)]
         if any(too_far(S, old, FAR) for S, old in zip(new, self._sigma, strict=True)):
