@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,9 @@ from mixeff.generalized.families.family import RowTerms
 from mixeff.generalized.families.jets import Jet
 from mixeff.generalized.families.link_names import link_named
 from mixeff.generalized.families.links import BaseLink
+
+if TYPE_CHECKING:
+    from mixeff.generalized.kernels.passes import RowPass
 
 Floats = NDArray[np.float64]
 Slopes = tuple[Floats, Floats, Floats]
@@ -26,6 +30,19 @@ class LinkedFamily:
     """
 
     link: BaseLink
+
+    #: The family's name among the compiled passes.
+    kernel: ClassVar[str] = ""
+
+    def compiled(self, y: Floats, weights: Floats | None, threads: int = 1) -> RowPass | None:
+        """The compiled pass over these rows, or None where only ``row_terms`` can.
+
+        It serves R's links of every family. A user's link, other pairs, and counts above 1e5
+        (where ``row_terms`` keeps more digits) have none.
+        """
+        from mixeff.generalized.kernels.passes import compiled_pass
+
+        return compiled_pass(self, y, weights, threads)
 
     def _set_link(self, link: BaseLink | str) -> None:
         found = link_named(link) if isinstance(link, str) else link

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,7 @@ class Binomial(LinkedFamily):
     """
 
     name: str = field(default="binomial", init=False, repr=False)
+    kernel: ClassVar[str] = "binomial"
     has_dispersion: bool = field(default=False, init=False, repr=False)
 
     def __init__(self, link: str | BaseLink = "logit") -> None:

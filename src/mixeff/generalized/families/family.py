@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from mixeff.generalized.kernels.passes import RowPass
 
 Floats = NDArray[np.float64]
 
@@ -101,6 +104,10 @@ class Family(Protocol):
         curvature: bool = False,
     ) -> RowTerms:
         """Log-density and derivatives at eta; overflow-safe. ``curvature`` fills the last group."""
+        ...
+
+    def compiled(self, y: Floats, weights: Floats | None, threads: int = 1) -> RowPass | None:
+        """The compiled pass over these rows, or None where only ``row_terms`` can."""
         ...
 
     def deviance_residuals(self, y: Floats, mu: Floats, weights: Floats | None) -> Floats:

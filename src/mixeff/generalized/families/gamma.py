@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +48,7 @@ class Gamma(LinkedFamily):
     """
 
     name: str = field(default="Gamma", init=False, repr=False)
+    kernel: ClassVar[str] = "gamma"
     has_dispersion: bool = field(default=True, init=False, repr=False)
 
     def __init__(self, link: str | BaseLink = "inverse") -> None:

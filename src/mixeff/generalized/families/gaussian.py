@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +42,7 @@ class Gaussian(LinkedFamily):
     """
 
     name: str = field(default="gaussian", init=False, repr=False)
+    kernel: ClassVar[str] = "gaussian"
     has_dispersion: bool = field(default=True, init=False, repr=False)
 
     def __init__(self, link: str | BaseLink = "identity") -> None:

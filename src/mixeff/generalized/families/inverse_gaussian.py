@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,7 @@ class InverseGaussian(LinkedFamily):
     """
 
     name: str = field(default="inverse.gaussian", init=False, repr=False)
+    kernel: ClassVar[str] = "inverse_gaussian"
     has_dispersion: bool = field(default=True, init=False, repr=False)
 
     def __init__(self, link: str | BaseLink = "1/mu^2") -> None:

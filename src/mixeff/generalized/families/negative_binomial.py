@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +47,7 @@ class NegativeBinomial(LinkedFamily):
     """
 
     shape: float | None = None
+    kernel: ClassVar[str] = "negative_binomial"
     has_dispersion: bool = field(default=True, init=False, repr=False)
 
     def __init__(self, shape: float | None = None, link: str | BaseLink = "log") -> None:
@@ -99,7 +101,7 @@ class NegativeBinomial(LinkedFamily):
             weights,
             possible(log_pascal(y, mu, z, size)),
             ratio.beyond_log + far,
-            ratio.beyond_log + ratio.beyond_slope + far + spread,
+            ratio.beyond_both + far + spread,
         )
         jets = [weighted_jet(weights, jet) for jet in (plain, by_r, by_rr)]
         if expected:

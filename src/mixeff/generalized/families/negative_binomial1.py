@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +54,7 @@ class NegativeBinomial1(LinkedFamily):
 
     phi: float | None = None
     name: str = field(default="nbinom1", init=False, repr=False)
+    kernel: ClassVar[str] = "negative_binomial1"
     has_dispersion: bool = field(default=True, init=False, repr=False)
 
     def __init__(self, phi: float | None = None, link: str | BaseLink = "log") -> None:
@@ -150,9 +152,7 @@ def _derivatives(
     lgamma(y + s) - lgamma(s) in log s and c(r) = log(1 + phi), l_t = G_1 - s c and so on. The
     first derivatives by r and l_tr are rewritten so that they vanish as phi does (Poisson).
     """
-    b1, b2, b3, b4 = ratio.scaled
-    g1, g2 = b1, b1 + b2
-    g3, g4 = g2 + 2.0 * b2 + b3, b1 + 7.0 * b2 + 6.0 * b3 + b4
+    g1, g2, g3, g4 = ratio.slopes
     c = np.log1p(phi)
     c1 = phi / (1.0 + phi)
     c2 = c1 / (1.0 + phi)
@@ -160,7 +160,7 @@ def _derivatives(
     zero = np.zeros_like(y)
     plain = (zero, g1 - sc, g2 - sc, g3 - sc, g4 - sc)
     pull, far = size_gaps(y, mu, s)
-    slope = ratio.beyond_log + ratio.beyond_slope
+    slope = ratio.beyond_both
     first = -ratio.beyond_log - far
     second = slope + far + pull * (pull / (y + s))
     by_r = (zero, -slope - far - pull * (y / (y + s)), sc - sc1 - g3, sc - sc1 - g4, zero)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,7 @@ class Poisson(LinkedFamily):
     """
 
     name: str = field(default="poisson", init=False, repr=False)
+    kernel: ClassVar[str] = "poisson"
     has_dispersion: bool = field(default=False, init=False, repr=False)
 
     def __init__(self, link: str | BaseLink = "log") -> None:

@@ -18,6 +18,7 @@ __all__ = [
     "gamma_ratio",
     "log1p_minus",
     "log_binomial",
+    "log_factorial",
     "log_ndtr",
     "log_poisson",
     "ndtr",
@@ -49,6 +50,11 @@ def log1p_minus(v: Floats) -> Floats:
     near = s * (2.0 * square * series - v)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(np.abs(v) < 0.25, near, np.log1p(v) - v)
+
+
+def log_factorial(x: Floats) -> Floats:
+    """log x!, for real x >= 0 too."""
+    return np.asarray(gammaln(x + 1.0))
 
 
 def stirling_remainder(x: Floats) -> Floats:
@@ -139,18 +145,18 @@ def digamma_gap(a: Floats) -> tuple[Floats, Floats]:
 
 @dataclass(frozen=True, slots=True)
 class GammaRatio:
-    """Derivatives of lgamma(y + s) - lgamma(s) with respect to s, times powers of s.
+    """Derivatives of lgamma(y + s) - lgamma(s) with respect to log s.
 
     Attributes
     ----------
-    scaled : four arrays, s^j times the j-th derivative
-    beyond_log : ``scaled[0] - s log(1 + y/s)`` without the cancellation at large s
-    beyond_slope : ``scaled[1] + s y / (y + s)``, likewise
+    slopes : four arrays, first to fourth derivative
+    beyond_log : ``slopes[0] - s log(1 + y/s)``, without the cancellation at large s
+    beyond_both : ``slopes[1] - s log(1 + y/s) + s y / (y + s)``, likewise
     """
 
-    scaled: tuple[Floats, Floats, Floats, Floats]
+    slopes: tuple[Floats, Floats, Floats, Floats]
     beyond_log: Floats
-    beyond_slope: Floats
+    beyond_both: Floats
 
 
 def gamma_ratio(y: Floats, s: Floats) -> GammaRatio:
@@ -162,17 +168,25 @@ def gamma_ratio(y: Floats, s: Floats) -> GammaRatio:
     return GammaRatio((pick[0], pick[1], pick[2], pick[3]), pick[4], pick[5])
 
 
+def _slopes(b1: Floats, b2: Floats, b3: Floats, b4: Floats) -> tuple[Floats, ...]:
+    """From s^j times the j-th derivative in s to the derivatives in log s."""
+    return b1, b1 + b2, b1 + 3.0 * b2 + b3, b1 + 7.0 * b2 + 6.0 * b3 + b4
+
+
 def _ratio_near(y: Floats, s: Floats) -> tuple[Floats, ...]:
-    # Below this s^4 times a fourth derivative of order s^-4 is 0 times infinity; the limits
-    # hold long before.
-    s = np.maximum(s, 1e-70)
+    """lgamma(y + s) - lgamma(s + 1) + log s: the last has the slopes 1, 0, 0, 0, whatever s."""
     some = y > 0
-    b1 = np.where(some, s * (digamma(y + s) - digamma(s)), 0.0)
-    b2, b3, b4 = (
-        np.where(some, s ** (n + 1) * (polygamma(n, y + s) - polygamma(n, s)), 0.0)
+    # lgamma(y + s) itself is singular at y = 0; that row is zero anyway.
+    top = np.where(some, y, 1.0) + s
+    first = np.where(some, s * (digamma(top) - digamma(s + 1.0)), 0.0)
+    others = (
+        np.where(some, s ** (n + 1) * (polygamma(n, top) - polygamma(n, s + 1.0)), 0.0)
         for n in (1, 2, 3)
     )
-    return b1, b2, b3, b4, b1 - s * np.log1p(y / s), b2 + s * (y / (y + s))
+    g1, g2, g3, g4 = _slopes(first, *others)
+    g1 = g1 + some
+    logarithm = s * np.log1p(y / s)
+    return g1, g2, g3, g4, g1 - logarithm, g2 - logarithm + s * (y / (y + s))
 
 
 def _ratio_far(y: Floats, s: Floats) -> tuple[Floats, ...]:
@@ -191,4 +205,4 @@ def _ratio_far(y: Floats, s: Floats) -> tuple[Floats, ...]:
         power = power * inverse_square
     leading = (s * log_ratio, s * drop[1], -s * drop[2], 2.0 * s * drop[3])
     scaled = [a + b for a, b in zip(leading, beyond, strict=True)]
-    return *scaled, beyond[0], beyond[1]
+    return *_slopes(*scaled), beyond[0], beyond[0] + beyond[1]
