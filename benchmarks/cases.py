@@ -123,6 +123,14 @@ CASES = (
         small={"rows": 8_000, "levels": (50, 200, 1000)},
     ),
     Case(
+        "partial",
+        "partially crossed: 200k rows, 20,000 x 10,000, neighbours only",
+        "simulated.partially_crossed",
+        "y ~ x + (1 | a) + (1 | b)",
+        peers=(),
+        small={"rows": 20_000, "first": 2_000, "second": 1_000},
+    ),
+    Case(
         "bootstrap",
         "parametric bootstrap, sleepstudy, per replicate",
         "sleepstudy",
