@@ -141,7 +141,8 @@ class DirectTrace {
     int64_t q, stride, m = 0;
     double *V, *H;
     std::vector<char> touched;
-    std::vector<int64_t> where;  // number of a column among those at work
+    std::vector<int64_t> where;   // number of a column among those at work
+    std::vector<double> product;  // of one panel's rows with its part of V
 
     // Lt' from the left on the first rows of panel s.
     void scale(int64_t s, int64_t rows) {
@@ -179,10 +180,13 @@ class DirectTrace {
             for (int64_t j = 0; j < m; ++j)
                 for (int64_t b = 0; b < q; ++b)
                     H[j % q * q + b] -= x[k * stride + j] * x[k * stride + j - j % q + b];
-        for (int64_t i = width; i < rows; ++i) {
-            double *other = V + p.row(t, i) * stride;
-            for (int64_t k = 0; k < width; ++k)
-                for (int64_t j = 0; j < m; ++j) other[j] -= P[i * width + k] * x[k * stride + j];
+        const int64_t below = corner ? 0 : rows - width;
+        product.resize(size_t(std::max<int64_t>(below, 0) * m));
+        row_gemm(P + width * width, width, false, x, stride, false, product.data(), m, below, m,
+                 width, 1.0, 0.0);
+        for (int64_t i = 0; i < below; ++i) {
+            double *other = V + p.row(t, width + i) * stride;
+            for (int64_t j = 0; j < m; ++j) other[j] -= product[i * m + j];
         }
         std::fill(x, x + width * stride, 0.0);
         touched[t] = 0;
