@@ -20,8 +20,8 @@ from mixeff.model.generalized_effects import as_linear
 from mixeff.model.generalized_fit import GeneralizedMixedModel
 from mixeff.report.html import summary_html
 from support.fits import comparable_lines, new_data
-from support.reference_fits import reference_fit
 from support.reference import case_ids, load_case
+from support.reference_fits import reference_fit
 
 # The files hold the modes of at most 200 levels.
 WHOLE = [
