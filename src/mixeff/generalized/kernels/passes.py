@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from mixeff.generalized.families.family import RowTerms
 from mixeff.generalized.families.special import digamma_gap, log_factorial, stirling_remainder
 from mixeff.generalized.families.user_link import UserLink
 from mixeff.generalized.kernels import has_pass, row_pass
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from mixeff.generalized.families.base import LinkedFamily
 
 Floats = NDArray[np.float64]
+Share = Floats | float
 
 #: What a pass can write, in the kernel's order; each level writes what comes before its end.
 PARTS = (
@@ -35,7 +37,8 @@ PARTS = (
     "weight_slope_r",
 )
 _ENDS = (1, 3, 7, 12)
-_NONE = np.empty(0)
+_NONE, _ONE = np.empty(0), np.ones(1)
+_UNDISPERSED = ("loglik", "score", "weight", "weight_slope", "weight_curvature")
 # Above, y eta - exp(eta) loses more than 1e-10 of a log-likelihood: the twin's form does not.
 _LARGEST_COUNT = 100_000.0
 
@@ -75,7 +78,7 @@ class RowPass:
     weights: Floats
     threads: int
     top: int
-    _base: list[tuple[float, float]] = field(default_factory=list, repr=False)
+    _base: list[Share] = field(default_factory=list, repr=False)
 
     def fill(
         self,
@@ -93,7 +96,8 @@ class RowPass:
         eta : (n,) float64 array, C-contiguous
         dispersion : float, ignored by binomial and Poisson
         into : name of a field of ``RowTerms`` -> (n,) float64 array to fill. ``loglik``,
-            ``loglik_r`` and ``loglik_rr`` lack the rows' share of ``constants``.
+            ``loglik_r`` and ``loglik_rr`` lack the rows' share of ``constants``: see
+            ``row_constants``, and ``terms`` for a drop-in for ``family.row_terms``.
         expected : bool, expected instead of observed information in ``weight...``
         level : int, optional
             0: log-likelihood; 1: score and weight; 2: slope of the weight and first derivatives
@@ -102,21 +106,8 @@ class RowPass:
         wanted = dict(into or {})
         last = max((PARTS.index(name) for name in wanted), default=0)
         least = next(i for i, end in enumerate(_ENDS) if last < end)
-        out = [wanted.get(name, _NONE) for name in PARTS]
         depth = least if level is None else level
-        sums = row_pass(
-            self.family,
-            self.link,
-            self.y,
-            eta,
-            self.weights,
-            float(dispersion),
-            expected,
-            self.top,
-            depth,
-            out,
-            self.threads,
-        )
+        sums = self._run(eta, dispersion, wanted, expected, depth)
         fixed = self.constants(dispersion)
         loglik = sums[0] + fixed[0]
         return RowSums(
@@ -127,16 +118,73 @@ class RowPass:
 
     def constants(self, dispersion: float = 1.0) -> tuple[float, float, float]:
         """What no eta changes, summed over the rows, and its derivatives in log dispersion."""
+        value, first, second = self.row_constants(dispersion)
+        return self._total(value), self._total(first), self._total(second)
+
+    def row_constants(self, dispersion: float = 1.0) -> tuple[Share, Share, Share]:
+        """Every row's share of ``constants``: (n,) arrays, or one number for all rows."""
         if not self._base:
             self._base.append(_fixed(self))
-        fixed, rows = self._base[0]
+        fixed = self._base[0]
         if self.family in ("gaussian", "inverse_gaussian"):
-            spread = 0.5 * rows * math.log(2.0 * math.pi * dispersion)
-            return fixed - spread, -0.5 * rows, 0.0
+            used = self._used()
+            return fixed - used * (0.5 * math.log(2.0 * math.pi * dispersion)), -0.5 * used, 0.0
         if self.family == "gamma":
-            value, first, second = _gamma_constants(self.weights, self.y.size, dispersion)
+            value, first, second = _gamma_constants(self.weights, dispersion)
             return fixed + value, first, second
         return fixed, 0.0, 0.0
+
+    def terms(
+        self,
+        eta: Floats,
+        dispersion: float = 1.0,
+        *,
+        expected: bool = False,
+        curvature: bool = False,
+    ) -> RowTerms:
+        """What ``family.row_terms`` returns, by the compiled pass."""
+        depth = 3 if curvature else 2
+        dispersed = self.family not in ("binomial", "poisson")
+        names = [n for n in PARTS[: _ENDS[depth]] if dispersed or n in _UNDISPERSED]
+        block = np.empty((len(names), self.y.size))
+        parts = dict(zip(names, block, strict=True))
+        self._run(eta, dispersion, parts, expected, depth)
+        shares = self.row_constants(dispersion)
+        for name, share in zip(("loglik", "loglik_r", "loglik_rr"), shares, strict=True):
+            if name in parts and np.any(share):
+                parts[name] += share
+        if np.isnan(parts["loglik"].sum()):
+            parts["loglik"] = np.where(np.isnan(parts["loglik"]), -np.inf, parts["loglik"])
+        return RowTerms(**parts)
+
+    def _run(
+        self,
+        eta: Floats,
+        dispersion: float,
+        parts: Mapping[str, Floats],
+        expected: bool,
+        level: int,
+    ) -> tuple[float, float, float]:
+        return row_pass(
+            self.family,
+            self.link,
+            self.y,
+            eta,
+            self.weights,
+            float(dispersion),
+            expected,
+            self.top,
+            level,
+            [parts.get(name, _NONE) for name in PARTS],
+            self.threads,
+        )
+
+    def _used(self) -> Share:
+        """One for a row with weight, zero for one without."""
+        return (self.weights > 0).astype(np.float64) if self.weights.size else 1.0
+
+    def _total(self, share: Share) -> float:
+        return float(np.sum(share)) if np.ndim(share) else float(share) * self.y.size
 
 
 def compiled_pass(
@@ -159,32 +207,33 @@ def compiled_pass(
     )
 
 
-def _fixed(rows: RowPass) -> tuple[float, float]:
-    """The part of the constants without dispersion, and the number of rows with weight."""
+def _fixed(rows: RowPass) -> Share:
+    """Every row's constant that no dispersion changes."""
     y, w = rows.y, rows.weights if rows.weights.size else np.ones_like(rows.y)
-    used = w > 0
-    count = float(used.sum())
     if rows.family == "binomial":
         yes, no = w * y, w - w * y
         inner = (yes > 0) & (no > 0)
+        if not inner.any():
+            return 0.0
         ways = log_factorial(w) - log_factorial(yes) - log_factorial(no)
-        return float(ways[inner].sum()), count
-    if rows.family == "gaussian":
-        return 0.5 * float(np.log(w[used]).sum()), count
-    if rows.family == "inverse_gaussian":
-        return float((0.5 * np.log(w[used]) - 1.5 * np.log(y[used])).sum()), count
-    if rows.family == "gamma":
-        return -float(np.log(y[used]).sum()), count
-    return -float((w * log_factorial(y)).sum()), count
+        return np.where(inner, ways, 0.0)
+    if rows.family in ("poisson", "negative_binomial", "negative_binomial1"):
+        return -(w * log_factorial(y))
+    size = np.log(np.where(w > 0, w, 1.0))
+    powers = {"gaussian": 0.0, "inverse_gaussian": 1.5, "gamma": 1.0}
+    power = powers[rows.family]
+    logarithm = np.log(y) if power else np.zeros_like(y)
+    own = -power * logarithm if rows.family == "gamma" else 0.5 * size - power * logarithm
+    return np.where(w > 0, own, 0.0)
 
 
-def _gamma_constants(weights: Floats, n: int, phi: float) -> tuple[float, float, float]:
-    """Sums of log(a / 2 pi)/2 - Stirling's remainder of a = w / phi, over the distinct weights."""
-    if weights.size:
-        distinct, counts = np.unique(weights[weights > 0], return_counts=True)
-    else:
-        distinct, counts = np.ones(1), np.array([n])
-    shape = distinct / phi
+def _gamma_constants(weights: Floats, phi: float) -> tuple[Share, Share, Share]:
+    """log(a / 2 pi)/2 - Stirling's remainder of a = w / phi, over the distinct weights."""
+    distinct, place = np.unique(weights, return_inverse=True) if weights.size else (_ONE, None)
+    shape = np.where(distinct > 0, distinct, 1.0) / phi
     near, bend = digamma_gap(shape)
     value = 0.5 * np.log(shape / (2.0 * np.pi)) - stirling_remainder(shape)
-    return float(counts @ value), -float(counts @ near), float(counts @ (near + bend))
+    parts = [np.where(distinct > 0, part, 0.0) for part in (value, -near, near + bend)]
+    if place is None:
+        return float(parts[0][0]), float(parts[1][0]), float(parts[2][0])
+    return parts[0][place], parts[1][place], parts[2][place]
