@@ -18,6 +18,7 @@ from mixeff.generalized.estimate import GeneralizedEstimate
 from mixeff.generalized.families.family import Family
 from mixeff.generalized.information import exact_information, given_theta
 from mixeff.generalized.laplace import LaplaceEvaluation, LaplaceProblem
+from mixeff.generalized.notes import fit_notes
 from mixeff.generalized.parameters import JointPartition
 from mixeff.generalized.pirls import Pirls
 from mixeff.generalized.quadrature import QuadratureProblem, check_quadrature
@@ -29,6 +30,9 @@ from mixeff.optimize.sentences import TermNames, verdict
 from mixeff.optimize.starts import extra_starts
 
 Floats = NDArray[np.float64]
+
+ROUGH = 1e-6
+"""How well, in deviance units, the fixed effects the search starts from are found."""
 
 
 def fit_generalized(
@@ -141,7 +145,7 @@ def _maximize(model: GeneralizedModel, first: _Start, n_agq: int, control: Contr
     beta = model.first.beta if first.beta is None else first.beta
     begin = pirls.at(Lambda, model.zero_effects(), beta, first.dispersion)
     if first.beta is None or n_agq == 0:
-        begin = pirls.find(Lambda, None, first.dispersion, begin).point
+        begin = pirls.find(Lambda, None, first.dispersion, begin, ROUGH).point
     free = [] if n_agq == 0 else [begin.beta]
     if model.family.has_dispersion:
         free.append(np.array([math.log(first.dispersion)]))
@@ -176,7 +180,7 @@ def _estimate(
     inner = evaluation.problem.partition.theta(evaluation.theta)
     theta, Lambda, modes = coordinates.random_effects(partition, inner, effects)
     variances = partition.per_term_square(evaluation.conditional_variances())
-    gradient, slopes = _callers_gradient(model, evaluation, theta)
+    gradient, slopes = callers_gradient(model, evaluation, theta)
     information = (
         given_theta(evaluation, theta, coordinates)
         if n_agq == 0
@@ -197,6 +201,7 @@ def _estimate(
         information=information.matrix,
         conditional_variances=coordinates.variances(variances),
         convergence=_verdict(design, model, optimum, theta, gradient, slopes, began),
+        notes=fit_notes(design, evaluation, theta, information, n_agq),
     )
 
 
@@ -206,7 +211,7 @@ def with_dispersion(family: Family, dispersion: float) -> Family:
     return family if known is None else known(dispersion)
 
 
-def _callers_gradient(
+def callers_gradient(
     model: GeneralizedModel, evaluation: LaplaceEvaluation, theta: Floats
 ) -> tuple[Floats, tuple[Floats, ...]]:
     """Gradient in (theta, beta, log dispersion) and Xi per term, in the caller's units."""
@@ -232,4 +237,6 @@ def _verdict(
     names = [TermNames(t.group, t.columns, t.label, b.matrix) for t, b in bases]
     factors = model.partition.term_factors(theta)
     seconds = time.perf_counter() - began
-    return verdict(optimum, names, factors, slopes, gradient, seconds)
+    found = verdict(optimum, names, factors, slopes, gradient, seconds)
+    # Here the flat direction may be one of the fixed effects.
+    return replace(found, sentence=found.sentence.replace("variance components", "parameters"))

@@ -28,6 +28,7 @@ CONVERGED = 1e-20
 the modes is its root, 1e-10 standard deviations of all modes together."""
 
 _STALLED = 1e-13  # a step this small that does not get smaller is rounding
+_ENDLESS = 1e-4  # ... and this is what a separated predictor still has to gain in the end
 _STEPS, _HALVINGS, _ENLARGEMENTS = 100, 30, 8
 
 
@@ -79,7 +80,12 @@ class Pirls:
         self.last: Modes | None = None
 
     def find(
-        self, Lambda: Sequence[Floats], beta: Floats | None, dispersion: float, start: Point | None
+        self,
+        Lambda: Sequence[Floats],
+        beta: Floats | None,
+        dispersion: float,
+        start: Point | None,
+        tolerance: float = CONVERGED,
     ) -> Modes:
         """The modes.
 
@@ -91,6 +97,7 @@ class Pirls:
         start : Point or None
             Where to begin; its random effects are ignored if the likelihood cannot be computed
             there. None begins at no random effects.
+        tolerance : float, squared length of the step at which to stop
 
         Raises
         ------
@@ -103,7 +110,10 @@ class Pirls:
         for step in range(_STEPS):
             factor, full = self._newton(Lambda, point, dispersion)
             length = self._length(point, full)
-            if length <= CONVERGED or (length <= _STALLED and length >= previous):
+            stalled = length <= _STALLED and length >= previous
+            # Joint fixed effects may have no finite maximum: one unit further with every step.
+            endless = self.joint and step == _STEPS - 1 and length <= _ENDLESS
+            if length <= tolerance or stalled or endless:
                 self.last = Modes(point, factor, step + 1)
                 return self.last
             point = self._search(Lambda, dispersion, point, full, length)

@@ -1,0 +1,204 @@
+"""What a reader of a generalized fit must know: separation, variances without end, Laplace."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixeff.design.design import Design
+from mixeff.errors import ConvergenceError
+from mixeff.generalized.information import Information
+from mixeff.generalized.laplace import LaplaceEvaluation
+from mixeff.generalized.quadrature import QuadratureEvaluation, QuadratureProblem
+
+Floats = NDArray[np.float64]
+
+_WEAK = 1e-4  # information per row of a coefficient, in units of a row's own: below, look closer
+_LARGEST_LP = 200_000  # entries of X in a linear program
+_ENDLESS = 10.0  # standard deviation of random effects, in standard deviations of a row
+_NODES = {1: 7, 2: 5}  # for the error of Laplace, by random effects per level
+_AFFORDABLE = 300_000  # rows times nodes
+_LOGLIK, _COEFFICIENT, _SPREAD = 0.5, 0.1, 0.1  # differences worth a sentence
+
+
+def fit_notes(
+    design: Design,
+    evaluation: LaplaceEvaluation,
+    theta: Floats,
+    information: Information,
+    n_agq: int,
+) -> tuple[str, ...]:
+    """Sentences for the reader, most serious first.
+
+    Parameters
+    ----------
+    design : Design
+    evaluation : LaplaceEvaluation, at the optimum
+    theta : (k,) array, there in the caller's units
+    information : Information, there
+    n_agq : int
+    """
+    notes = [*separation(design, evaluation), *runaway(design, evaluation)]
+    if not information.positive and not notes:
+        notes.append(
+            "The Hessian of the log-likelihood is not positive definite at the optimum, so there "
+            "are no standard errors: the data do not determine all parameters of this model."
+        )
+    if n_agq == 1 and information.positive and not notes:
+        notes += laplace_error(design, evaluation, theta, information)
+    return tuple(notes)
+
+
+def separation(design: Design, evaluation: LaplaceEvaluation) -> list[str]:
+    """A combination of predictors that tells the responses apart: its coefficient is infinite.
+
+    Looked for only where a coefficient has hardly any information, by the linear program of Konis
+    (2007): a direction d along which no row's likelihood falls, and some row's rises.
+    """
+    model = evaluation.problem.model
+    p = model.p
+    if not p or model.family.name.split("(")[0].strip().lower() not in ("binomial", "poisson"):
+        return []
+    inner = evaluation.information_of_beta() / model.y.size
+    if float(np.linalg.eigvalsh(inner)[0]) > _WEAK or model.rows.X.size > _LARGEST_LP:
+        return []
+    direction = separating_direction(model.rows.X, model.y, model.family.name == "binomial")
+    if direction is None:
+        return []
+    own = model.coordinates.fixed.matrix @ direction
+    size = np.abs(own) * np.maximum(np.abs(design.X).max(axis=0), 1e-300)
+    names = [n for n, s in zip(design.names, size, strict=True) if s > 1e-6 * size.max()]
+    which = names[0] if len(names) == 1 else "a combination of " + ", ".join(names)
+    return [
+        f"The responses are separated by {which}: some observations are predicted without error, "
+        "and the likelihood gets better without end as the coefficient grows. It and its standard "
+        "error mean nothing; leave the predictor out, merge its levels, or use a model that "
+        "penalizes large coefficients."
+    ]
+
+
+def separating_direction(X: Floats, y: Floats, binomial: bool) -> Floats | None:
+    """Coefficients d, |d| <= 1, with x'd >= 0 where y is 1, <= 0 where it is 0, not all zero.
+
+    Rows of a binomial between 0 and 1, and of a Poisson above 0, must have x'd = 0.
+    """
+    from scipy.optimize import linprog  # slow to import, rarely needed
+
+    sign = np.where(y == 0, -1.0, np.where(y == 1, 1.0, 0.0)) if binomial else -1.0 * (y == 0)
+    moving = sign != 0
+    rows = X[moving] * sign[moving, None]
+    fixed = X[~moving]
+    found = linprog(
+        -rows.sum(axis=0),
+        A_ub=-rows if rows.size else None,
+        b_ub=np.zeros(rows.shape[0]) if rows.size else None,
+        A_eq=fixed if fixed.size else None,
+        b_eq=np.zeros(fixed.shape[0]) if fixed.size else None,
+        bounds=(-1.0, 1.0),
+    )
+    if not found.success or float(rows.sum(axis=0) @ found.x) <= 1e-7 * float(np.abs(X).max()):
+        return None
+    return np.asarray(found.x)
+
+
+def runaway(design: Design, evaluation: LaplaceEvaluation) -> list[str]:
+    """Standard deviations so large that the responses hardly vary within levels."""
+    problem = evaluation.problem
+    found = []
+    factors = problem.partition.term_factors(evaluation.theta)
+    for term, Lambda in zip(design.random, factors, strict=True):
+        sizes = np.linalg.norm(Lambda, axis=1)
+        if float(sizes.max()) > _ENDLESS:
+            found.append(
+                f"The standard deviation of {term.columns[int(np.argmax(sizes))]} in {term.label} "
+                f"is {sizes.max():.0f} times the standard deviation of an observation: within most "
+                f"levels of {term.group} the responses are all alike, and the variance may have no "
+                "finite estimate."
+            )
+    return found
+
+
+def laplace_error(
+    design: Design, evaluation: LaplaceEvaluation, theta: Floats, information: Information
+) -> list[str]:
+    """One quadrature evaluation at the Laplace solution: what would change, to first order."""
+    model = evaluation.problem.model
+    groups = model.rows.groups
+    q = groups[0].Z.shape[1]
+    if len(groups) != 1 or q not in _NODES or model.expected:
+        return []
+    nodes = _NODES[q]
+    if model.y.size * nodes**q > _AFFORDABLE:
+        return []
+    problem = QuadratureProblem(
+        model, evaluation.problem.partition, joint=False, start=evaluation.point
+    )
+    try:
+        better: QuadratureEvaluation = problem.with_nodes(nodes).evaluate(evaluation.theta)
+    except (ConvergenceError, np.linalg.LinAlgError):
+        return []
+    gain = 0.5 * (evaluation.value - better.value)
+    step = _newton_step(evaluation, better, theta, information)
+    moved = "" if step is None else _moved(design, evaluation, theta, step, information)
+    if abs(gain) < _LOGLIK and not moved:
+        return []
+    change = f"the log-likelihood by {gain:+.2f}" if abs(gain) >= _LOGLIK else ""
+    what = " and ".join(part for part in (change, moved) if part)
+    return [
+        f"With few observations per level of {design.random[0].group} the Laplace approximation is "
+        f"rough here: adaptive quadrature would change {what}. Fit with n_agq={max(nodes, 9)} "
+        "(or more) to have it exact."
+    ]
+
+
+def _newton_step(
+    evaluation: LaplaceEvaluation,
+    better: QuadratureEvaluation,
+    theta: Floats,
+    information: Information,
+) -> Floats | None:
+    """Change of (theta, beta, ...) to the quadrature optimum, caller's units, to first order."""
+    coordinates, k, p = evaluation.problem.model.coordinates, theta.size, evaluation.problem.model.p
+    slope = 0.5 * better.callers_gradient(coordinates, theta)
+    slope -= 0.5 * evaluation.callers_gradient(coordinates, theta)
+    slope[k : k + p] = coordinates.fixed.inverse.T @ slope[k : k + p]
+    alive = np.diagonal(information.matrix) > 0
+    if not np.isfinite(slope).all() or not alive.any():
+        return None
+    hessian = information.matrix[np.ix_(alive, alive)]
+    scale = np.sqrt(np.diagonal(hessian))
+    step = np.zeros_like(slope)
+    step[alive] = -np.linalg.solve(hessian / np.outer(scale, scale), slope[alive] / scale) / scale
+    return step
+
+
+def _moved(
+    design: Design,
+    evaluation: LaplaceEvaluation,
+    theta: Floats,
+    step: Floats,
+    information: Information,
+) -> str:
+    """Coefficients that move by a good part of their standard error, or the spread that grows."""
+    k, p = theta.size, evaluation.problem.model.p
+    errors = np.sqrt(np.maximum(np.diagonal(information.covariance), 1e-300))
+    parts = np.abs(step[k : k + p]) / errors
+    if p and float(parts.max()) >= _COEFFICIENT:
+        j = int(np.argmax(parts))
+        return f"{design.names[j]} by {parts[j]:.1f} standard errors"
+    covariance = evaluation.problem.model.partition
+    return _spread(
+        design, covariance.term_factors(theta), covariance.term_factors(theta + step[:k])
+    )
+
+
+def _spread(design: Design, before: Sequence[Floats], after: Sequence[Floats]) -> str:
+    for term, one, two in zip(design.random, before, after, strict=True):
+        old, new = np.linalg.norm(one, axis=1), np.linalg.norm(two, axis=1)
+        part = (new - old) / np.maximum(old, 1e-300)
+        j = int(np.argmax(np.abs(part)))
+        if abs(part[j]) >= _SPREAD:
+            return f"the standard deviation of {term.columns[j]} by {100 * part[j]:+.0f}%"
+    return ""

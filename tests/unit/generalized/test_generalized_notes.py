@@ -1,0 +1,80 @@
+"""Trouble is named: separation, variances without end, a rough Laplace approximation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mixeff.control import Control
+from mixeff.generalized.estimate import GeneralizedEstimate
+from mixeff.generalized.families.lookup import family_of
+from mixeff.generalized.fit import fit_generalized
+from mixeff.generalized.notes import separating_direction
+from support.generalized import fit_engine
+from support.handmade import make_design
+
+X = np.column_stack([np.ones(6), [0, 0, 0, 1, 1, 1], [3.0, 1, 2, 5, 4, 6]])
+
+
+def frame(seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    n = 300
+    g = rng.integers(0, 30, n)
+    x = rng.normal(size=n)
+    z = (rng.random(n) < 0.2).astype(float)
+    chance = 1 / (1 + np.exp(-x - rng.normal(size=30)[g]))
+    y = np.where(z == 1, 1.0, rng.random(n) < chance)
+    return pd.DataFrame(
+        {"y": y, "x": x, "z": z, "g": g, "c": rng.poisson(np.exp(0.3 * x)) * (1 - z)}
+    )
+
+
+def fit(
+    data: pd.DataFrame, response: str, fixed: tuple[str, ...], family: str
+) -> GeneralizedEstimate:
+    design = make_design(data, response, fixed, (("g", ("(Intercept)",)),))
+    return fit_generalized(design, family_of(family), control=Control(threads=1))
+
+
+@pytest.mark.parametrize(("response", "family"), [("y", "binomial"), ("c", "poisson")])
+def test_separation_names_the_column(response, family):
+    """Where z is 1 every y is 1, and every count 0."""
+    estimate = fit(frame(), response, ("(Intercept)", "x", "z"), family)
+    (note,) = estimate.notes
+    assert "separated by z:" in note
+    assert abs(estimate.beta[2]) > 15
+    # The other coefficient is that of the rows with z = 0, fitted alone.
+    rest = fit(frame()[frame().z == 0], response, ("(Intercept)", "x"), family)
+    assert estimate.beta[1] == pytest.approx(rest.beta[1], abs=1e-3)
+
+
+def test_no_false_alarm():
+    assert fit(frame(), "y", ("(Intercept)", "x"), "binomial").notes == ()
+
+
+def test_separating_direction():
+    """Complete, quasi-complete and no separation, by construction."""
+    split = np.array([0.0, 0, 0, 1, 1, 1])
+    found = separating_direction(X, split, True)
+    assert found is not None
+    assert ((2 * split - 1) * (X @ found) >= -1e-9).all()
+    assert separating_direction(X, np.array([0.0, 1, 0, 1, 0, 1]), True) is None
+    quasi = np.array([0.0, 1, 0, 1, 1, 1])  # all ones where the second column is 1
+    found = separating_direction(X[:, :2], quasi, True)
+    np.testing.assert_allclose(found, [0, 1], atol=1e-9)
+    assert separating_direction(X[:, :2], np.array([0.5, 0.5, 0, 0.5, 1, 1]), True) is None
+
+
+def test_a_variance_without_end_is_named():
+    data = frame()
+    data["y"] = (np.arange(30) % 2)[data["g"]].astype(float)  # one response in every level
+    estimate = fit(data, "y", ("(Intercept)", "x"), "binomial")
+    assert any("the variance may have no finite estimate" in note for note in estimate.notes)
+
+
+def test_a_rough_laplace_approximation_is_told():
+    """The reference has the exact optimum: it differs by half a unit of the log-likelihood."""
+    (note,) = fit_engine("bacteria_cauchit_p").notes
+    assert "adaptive quadrature would change the log-likelihood" in note
+    assert fit_engine("cbpp_laplace").notes == ()
