@@ -128,6 +128,11 @@ class LaplaceEvaluation:
         """The modes, linear predictor and rows' terms."""
         return self.modes.point
 
+    @cached_property
+    def terms(self) -> RowTerms:
+        """All terms of the rows at the modes."""
+        return self.problem.model.terms(self.point.eta, self.dispersion)
+
     @property
     def noise(self) -> float:
         """Rounding of a sum over rows."""
@@ -140,7 +145,7 @@ class LaplaceEvaluation:
         if not model.expected:
             return None
         terms = model.terms(self.point.eta, self.dispersion, expected=True)
-        same = np.array_equal(terms.weight, self.point.terms.weight)
+        same = np.allclose(terms.weight, self.point.weight, rtol=1e-13, atol=0.0)
         return None if same else terms
 
     def _logdet(self) -> float:
@@ -157,19 +162,20 @@ class LaplaceEvaluation:
         return factor_rows(self.problem.model, self.Lambda, weight, np.zeros_like(weight))
 
     def _observed(self) -> BlockedFactor:
-        return self._current(self.modes.factor, self.point.terms.weight)
+        return self._current(self.modes.factor, self.point.weight)
 
     def _determinant_factor(self) -> BlockedFactor:
-        terms = self._expected or self.point.terms
+        if self._expected is None:
+            return self._observed()
+        weight = self._expected.weight
         cell = self.problem.model.cell
-        latest = cell.latest if cell.weights is terms.weight else None
-        return self._current(latest, terms.weight)
+        return self._current(cell.latest if cell.weights is weight else None, weight)
 
     @cached_property
     def _adjoint(self) -> _Adjoint:
-        model, terms = self.problem.model, self.point.terms
+        model, point = self.problem.model, self.point
         rows = model.rows
-        determinant = self._expected or terms
+        determinant = self._expected or self.terms
         blocks = inverse_blocks(model.cell, self._determinant_factor())
         leverage = rows.quadratic(blocks.diagonal, blocks.between)
         g = determinant.weight_slope * leverage
@@ -178,8 +184,8 @@ class LaplaceEvaluation:
         a, c = solve_effects(self._observed(), right, fixed if self.problem.joint else None)
         t = rows.X @ c
         rows.add_effects(t, [v @ L.T for v, L in zip(a, self.Lambda, strict=True)])
-        scores, fixed_scores = rows.products(terms.score)
-        slopes, fixed_slopes = rows.products(g - terms.weight * t)
+        scores, fixed_scores = rows.products(point.score)
+        slopes, fixed_slopes = rows.products(g - point.weight * t)
         return _Adjoint(blocks, leverage, scores, slopes, fixed_scores, fixed_slopes, t)
 
     @cached_property
@@ -217,7 +223,7 @@ class LaplaceEvaluation:
         return np.concatenate([own, self.gradient[theta.size :]])
 
     def _dispersion_slope(self, adjoint: _Adjoint) -> float:
-        terms, determinant = self.point.terms, self._expected or self.point.terms
+        terms, determinant = self.terms, self._expected or self.terms
         assert terms.loglik_r is not None
         assert terms.score_r is not None
         assert determinant.weight_r is not None
@@ -228,12 +234,18 @@ class LaplaceEvaluation:
         )
 
     @cached_property
-    def hessian(self) -> Floats:
-        """Positive semidefinite model: average information of the working linear model."""
+    def _working(self) -> tuple[Floats, Floats, Floats]:
+        """Average information of the working linear model in theta and beta, by blocks."""
         covariance = self.problem.partition.covariance
         parts = covariance.split(self.problem.partition.theta(self.theta))
         pairs = zip(covariance.structures, parts, strict=True)
-        CC, XC, XX = self._information([s.slopes(t) for s, t in pairs])
+        return self._information([s.slopes(t) for s, t in pairs])
+
+    @cached_property
+    def hessian(self) -> Floats:
+        """Positive semidefinite model of the second derivatives."""
+        covariance = self.problem.partition.covariance
+        CC, XC, XX = self._working
         k, p = CC.shape[0], XX.shape[0]
         projected = XC.T @ np.linalg.solve(XX, XC) if p else np.zeros((k, k))
         if self.problem.joint:
@@ -265,15 +277,12 @@ class LaplaceEvaluation:
 
     def curvature_along(self, term: int, direction: Floats) -> float:
         """Average information for Sigma_term + t v v', at t = 0."""
-        slopes = self._no_slopes()
+        slopes = [np.zeros((0, s.size, s.size)) for s in self.problem.partition.structures]
         slopes[term] = np.outer(direction, direction)[None]
         CC, XC, XX = self._information(slopes)
         if not XX.shape[0]:
             return float(CC[0, 0])
         return float(CC[0, 0] - XC[:, 0] @ np.linalg.solve(XX, XC[:, 0]))
-
-    def _no_slopes(self) -> list[Floats]:
-        return [np.zeros((0, s.size, s.size)) for s in self.problem.partition.structures]
 
     def _information(self, slopes: list[Floats]) -> tuple[Floats, Floats, Floats]:
         """C'Z'V^-1 Z C, X'V^-1 Z C, X'V^-1 X for changes of Sigma given as (m, q, q) per term."""
@@ -286,7 +295,7 @@ class LaplaceEvaluation:
 
     def information_of_beta(self) -> Floats:
         """(p, p) X'V^-1 X of the working linear model."""
-        return self._information(self._no_slopes())[2]
+        return self._working[2]
 
     def conditional_variances(self) -> tuple[Floats, ...]:
         """(J, q, q) per grouping factor: diagonal blocks of Lambda M^-1 Lambda'."""

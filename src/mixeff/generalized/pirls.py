@@ -17,7 +17,6 @@ from mixeff.errors import ConvergenceError, DesignError
 from mixeff.factor.cholesky import BlockedFactor
 from mixeff.factor.solves import conditional_modes, solve, split_groups
 from mixeff.factor.threads import one_blas_thread
-from mixeff.generalized.families.family import RowTerms
 from mixeff.generalized.working import GeneralizedModel
 
 Floats = NDArray[np.float64]
@@ -34,12 +33,13 @@ _STEPS, _HALVINGS, _ENLARGEMENTS = 100, 30, 8
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Random effects (spherical), fixed effects, and the rows' terms there."""
+    """Random effects (spherical), fixed effects, and the rows' scores and weights there."""
 
     u: Effects
     beta: Floats
     eta: Floats
-    terms: RowTerms
+    score: Floats
+    weight: Floats
     objective: float
 
     @property
@@ -152,20 +152,20 @@ class Pirls:
         return self._point(u, beta, self.model.predictor(beta, effects), dispersion)
 
     def _point(self, u: Effects, beta: Floats, eta: Floats, dispersion: float) -> Point:
-        terms = self.model.terms(eta, dispersion)
-        objective = -2.0 * float(terms.loglik.sum()) + sum(float(np.vdot(v, v)) for v in u)
+        loglik, score, weight = self.model.observations.newton(eta, dispersion)
+        objective = -2.0 * loglik + sum(float(np.vdot(v, v)) for v in u)
         if math.isnan(objective):
             objective = math.inf
-        return Point(u, beta, eta, terms, objective)
+        return Point(u, beta, eta, score, weight, objective)
 
     def _newton(
         self, Lambda: Effects, point: Point, dispersion: float
     ) -> tuple[BlockedFactor, Point]:
         """Factor at the weights of ``point``; the full step, without its likelihood."""
         try:
-            factor = self._factor(Lambda, point, point.terms.weight)
+            factor = self._factor(Lambda, point, point.weight)
         except ConvergenceError:
-            if bool((point.terms.weight >= 0).all()):
+            if bool((point.weight >= 0).all()):
                 raise
             # Observed information need not be positive away from the mode; expected is.
             expected = self.model.terms(point.eta, dispersion, expected=True)
@@ -178,7 +178,7 @@ class Pirls:
         if self.joint:
             beta = np.array(state.u[system.layout.width - 1 - system.p : -1, 0])
         eta = self.model.predictor(beta, b)
-        return factor, Point(u, beta, eta, point.terms, math.nan)
+        return factor, Point(u, beta, eta, point.score, point.weight, math.nan)
 
     def _factor(self, Lambda: Effects, point: Point, weight: Floats) -> BlockedFactor:
         """The penalized system with working responses in the place of y."""
@@ -186,12 +186,12 @@ class Pirls:
         working = point.eta - model.offset
         if not self.joint:
             working -= model.rows.X @ point.beta
-        return factor_rows(model, Lambda, weight, weight * working + point.terms.score)
+        return factor_rows(model, Lambda, weight, weight * working + point.score)
 
     def _length(self, point: Point, full: Point) -> float:
         """Squared length of the full step in the metric of the penalized information."""
         change = full.eta - point.eta
-        length = float(np.abs(point.terms.weight) @ (change * change))
+        length = float(np.abs(point.weight) @ (change * change))
         return length + sum(
             float(np.sum((a - b) ** 2)) for a, b in zip(full.u, point.u, strict=True)
         )

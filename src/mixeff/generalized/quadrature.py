@@ -148,7 +148,7 @@ class QuadratureEvaluation(LaplaceEvaluation):
     @cached_property
     def gradient(self) -> Floats:
         """Df in theta, beta and log dispersion."""
-        model, terms = self.problem.model, self.point.terms
+        model, terms = self.problem.model, self.terms
         rows, (group,), (Lambda,) = model.rows, model.rows.groups, self.Lambda
         sums = self._node_sums()
         levels, M_bar = self._levels, self._information_slopes(sums.A_bar)

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from mixeff.covariance import Partition
 from mixeff.crossproducts.reweighted import WeightedRows
 from mixeff.errors import ConvergenceError
-from mixeff.generalized.families.family import Family, RowTerms
+from mixeff.generalized.families.family import RowTerms
+from mixeff.generalized.observations import Observations
 
 Floats = NDArray[np.float64]
 
@@ -44,20 +45,14 @@ class FixedStart:
 
 
 def fixed_start(
-    family: Family,
-    y: Floats,
-    weights: Floats | None,
-    offset: Floats,
-    X: Floats,
-    constant: Floats | None,
+    observations: Observations, offset: Floats, X: Floats, constant: Floats | None
 ) -> FixedStart:
     """A few steps of Fisher scoring.
 
     Parameters
     ----------
-    family : Family
-    y, offset : (n,) arrays
-    weights : (n,) array or None
+    observations : Observations
+    offset : (n,) array
     X : (n, p) array, working coordinates
     constant : (p,) array or None, coefficients of the constant
 
@@ -68,13 +63,13 @@ def fixed_start(
     """
 
     def at(beta: Floats, dispersion: float) -> RowTerms:
-        return family.row_terms(y, offset + X @ beta, weights, dispersion, expected=True)
+        return observations.terms(offset + X @ beta, dispersion, expected=True)
 
-    beta, terms = _first(family, y, weights, offset, X, constant)
+    beta, terms = _first(observations, offset, X, constant)
     dispersion = 1.0
     for _ in range(_STEPS):
-        if family.has_dispersion:
-            dispersion = _dispersion(family, y, offset + X @ beta, weights, dispersion)
+        if observations.family.has_dispersion:
+            dispersion = _dispersion(observations, offset + X @ beta, dispersion)
             terms = at(beta, dispersion)
         step = _least_squares(X, terms.weight, X.T @ terms.score)
         before, part = float(terms.loglik.sum()), 1.0
@@ -92,14 +87,10 @@ def fixed_start(
 
 
 def _first(
-    family: Family,
-    y: Floats,
-    weights: Floats | None,
-    offset: Floats,
-    X: Floats,
-    constant: Floats | None,
+    observations: Observations, offset: Floats, X: Floats, constant: Floats | None
 ) -> tuple[Floats, RowTerms]:
     """The first coefficients at which the likelihood exists."""
+    family, y, weights = observations.family, observations.y, observations.weights
     eta = family.link.eta(family.initial_mu(y, weights))
     mean = family.link.eta(np.full(1, float(np.average(family.initial_mu(y, weights)))))[0]
     candidates = []
@@ -110,7 +101,7 @@ def _first(
         candidates.append(constant * mean)
     candidates.append(np.zeros(X.shape[1]))
     for beta in candidates:
-        terms = family.row_terms(y, offset + X @ beta, weights, 1.0, expected=True)
+        terms = observations.terms(offset + X @ beta, expected=True)
         if np.isfinite(terms.loglik).all() and np.isfinite(terms.weight).all():
             return beta, terms
     raise ConvergenceError(
@@ -130,13 +121,11 @@ def _least_squares(X: Floats, w: Floats, right: Floats) -> Floats:
     return found
 
 
-def _dispersion(
-    family: Family, y: Floats, eta: Floats, weights: Floats | None, dispersion: float
-) -> float:
+def _dispersion(observations: Observations, eta: Floats, dispersion: float) -> float:
     """Newton's method on the log-likelihood in log dispersion, the means being fixed."""
     r = math.log(dispersion)
     for _ in range(20):
-        terms = family.row_terms(y, eta, weights, math.exp(r), curvature=True)
+        terms = observations.terms(eta, math.exp(r), curvature=True)
         assert terms.loglik_r is not None
         assert terms.loglik_rr is not None
         slope, bend = float(terms.loglik_r.sum()), float(terms.loglik_rr.sum())

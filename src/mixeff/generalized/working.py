@@ -15,6 +15,7 @@ from mixeff.design.moments import moments_of
 from mixeff.errors import DesignError
 from mixeff.factor.refill import Refillable
 from mixeff.generalized.families.family import Family, RowTerms
+from mixeff.generalized.observations import Observations
 from mixeff.generalized.starting import FixedStart, fixed_start
 from mixeff.linear.coordinates import Coordinates, Response
 from mixeff.linear.standardize import Basis, standardize
@@ -29,9 +30,7 @@ class GeneralizedModel:
 
     Attributes
     ----------
-    family : Family
-    y : (n,) array
-    weights : (n,) array or None
+    observations : Observations
     offset : (n,) array
     rows : WeightedRows, X and Z in working coordinates
     cell : Refillable, the penalized system
@@ -47,9 +46,7 @@ class GeneralizedModel:
     coefficient, or a standard deviation theta, of one is that of a row's own (working) residual.
     """
 
-    family: Family
-    y: Floats
-    weights: Floats | None
+    observations: Observations
     offset: Floats
     rows: WeightedRows
     cell: Refillable
@@ -57,6 +54,21 @@ class GeneralizedModel:
     coordinates: Coordinates
     expected: bool
     first: FixedStart
+
+    @property
+    def family(self) -> Family:
+        """The family."""
+        return self.observations.family
+
+    @property
+    def y(self) -> Floats:
+        """(n,) responses."""
+        return self.observations.y
+
+    @property
+    def weights(self) -> Floats | None:
+        """(n,) prior weights, or None."""
+        return self.observations.weights
 
     @property
     def p(self) -> int:
@@ -73,9 +85,7 @@ class GeneralizedModel:
         self, eta: Floats, dispersion: float, *, expected: bool = False, curvature: bool = False
     ) -> RowTerms:
         """The family's terms of every row."""
-        return self.family.row_terms(
-            self.y, eta, self.weights, dispersion, expected=expected, curvature=curvature
-        )
+        return self.observations.terms(eta, dispersion, expected=expected, curvature=curvature)
 
     def zero_effects(self) -> tuple[Floats, ...]:
         """No random effects at all."""
@@ -111,7 +121,8 @@ def working_generalized(
     offset = np.zeros(design.n) if design.offset is None else np.asarray(design.offset)
     X = fixed.apply(design.X)
     constant = None if fixed.constant is None else fixed.inverse @ fixed.constant
-    first = fixed_start(family, y, design.weights, offset, X, constant)
+    observations = Observations.of(family, y, design.weights, threads)
+    first = fixed_start(observations, offset, X, constant)
     unit = 1.0 / first.scale
     random = tuple(in_units(bases[id(t.values)], unit) for t in design.random)
     partition = Partition.of_groups(
@@ -125,9 +136,7 @@ def working_generalized(
     rows = WeightedRows.of(X * unit, groups, threads)
     unchanged = Response(0.0, np.zeros(design.X.shape[1]), 1.0, np.empty(0))
     return GeneralizedModel(
-        family=family,
-        y=y,
-        weights=design.weights,
+        observations=observations,
         offset=offset,
         rows=rows,
         cell=Refillable(rows.empty(), threads=threads),
