@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixeff.factor import kernels
-from mixeff.factor.stages import PANEL_ROWS, Layout
+from mixeff.factor.stages import PANEL_ROWS, Layout, Stage
 from mixeff.factor.tail_products import columns_of, scale_rows
 
 Floats = NDArray[np.float64]
@@ -31,7 +31,7 @@ class DenseTail:
     ----------
     layout : Layout
     threads : int, of the kernels
-    room : array with a row of T numbers for each of at least ``PANEL_ROWS`` columns
+    room : array with rows of T numbers, ``PANEL_ROWS`` where there is so much to pack
     """
 
     layout: Layout
@@ -41,9 +41,12 @@ class DenseTail:
     @classmethod
     def of(cls, layout: Layout, threads: int, columns: int) -> DenseTail:
         """Allocate; ``columns`` is the largest number of columns of any level."""
-        # Room for two rows per column of a level, and to pack 128 scalar levels or more at a time.
-        rows = max(PANEL_ROWS, 2 * columns)
-        return cls(layout, threads, np.empty((rows, layout.products.size)))
+        # Room for two rows per column of a level and 32 more, and to pack levels that meet much of
+        # the tail: 128 scalar ones at a time if there are so many.
+        size = layout.products.size
+        packed = max((packed_columns(stage, size) for stage in layout.stages), default=0)
+        rows = max(32 + 2 * columns, min(PANEL_ROWS, 2 * packed))
+        return cls(layout, threads, np.empty((rows, size)))
 
     def arrays(self) -> tuple[Floats, Floats]:
         """S and L in the same memory: ``L`` is ``S`` moved down by one row."""
@@ -159,6 +162,12 @@ class DenseTail:
     def columns(self, a: int) -> slice:
         """Tail columns of tail factor a."""
         return slice(int(self.layout.starts[a]), int(self.layout.starts[a + 1]))
+
+
+def packed_columns(stage: Stage, size: int) -> int:
+    """Columns of the levels that touch more than a quarter of the tail."""
+    rows = np.diff(stage.pointer) - stage.skip
+    return int(np.count_nonzero(4 * rows > size)) * stage.G.shape[1]
 
 
 def symmetric_columns(S: Floats, own: slice) -> Floats:

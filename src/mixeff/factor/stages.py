@@ -137,7 +137,7 @@ def build_layout(products: CrossProducts, plan: Plan) -> Layout:
     stages: list[Stage] = []
     for s in reversed(range(len(plan.chain))):
         stages.insert(0, build_stage(products, plan, position, s, stages))
-    inner = TailProducts.of(products, plan.tail, starts, plan.ordering is not None)
+    inner = TailProducts.of(products, plan.tail, starts)
     return Layout(tuple(stages), plan.tail, starts, tail, inner, tuple(position))
 
 

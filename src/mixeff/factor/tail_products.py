@@ -7,83 +7,80 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from mixeff.crossproducts.blocks import CrossProducts
+from mixeff.factor import kernels
 
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
 
-FULL_SIZE = 512
-"""Up to this size (2 MB) the full matrix is kept; above only where a quarter of it is not zero."""
+SMALL = 64
+"""Up to this size the indices of the upper triangle are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
 class TailProducts:
-    """A symmetric (T, T) matrix; the diagonal blocks of crossed factors are mostly zeros.
+    """A symmetric (T, T) matrix, mostly zeros: written where it is wanted, never kept.
 
     Attributes
     ----------
     size : int, T
-    full : (T, T) array, or (0, 0) where only the nonzero entries are kept
-    where : int64 array, row * T + column of the entries on and above the diagonal
-    values : array, those entries
+    products : CrossProducts, where its entries stand
+    groups : tuple of int, the caller's positions of the tail's factors
+    starts : (k + 1,) int64 array, first tail column of each; the last entry is the first of X
     """
 
     size: int
-    full: Floats
-    where: Longs
-    values: Floats
+    products: CrossProducts
+    groups: tuple[int, ...]
+    starts: Longs
 
     @classmethod
-    def of(
-        cls, products: CrossProducts, groups: tuple[int, ...], starts: Longs, sparse: bool = False
-    ) -> TailProducts:
-        """Arrange the products of the tail's factors, X and y last; ``sparse``: never in full."""
-        size = int(starts[-1]) + products.p + 1
-        parts = entries(products, groups, starts)
-        if sparse or size > FULL_SIZE:
-            found = list(parts)
-            where = np.concatenate([rows * size + columns for rows, columns, _ in found])
-            if sparse or 4 * where.size < size * size:
-                values = np.concatenate([v for *_, v in found])
-                return cls(size, np.empty((0, 0)), where, values)
-            parts = iter(found)
-        full = np.zeros((size, size))
-        for rows, columns, values in parts:
-            full[rows, columns] = values
-            full[columns, rows] = values
-        none = np.empty(0, dtype=np.int64)
-        return cls(size, full, none, np.empty(0))
+    def of(cls, products: CrossProducts, groups: tuple[int, ...], starts: Longs) -> TailProducts:
+        """The products of the tail's factors, X and y last."""
+        return cls(int(starts[-1]) + products.p + 1, products, groups, starts)
 
     def fill(self, S: Floats) -> None:
         """Write the upper triangle; what lies below it is undefined."""
-        if self.full.size:
-            np.copyto(S, self.full)
-            return
+        first = int(self.starts[-1])
         S.fill(0.0)
-        S.reshape(-1)[self.where] = self.values
-
-    def times(self, c: Floats) -> Floats:
-        """(T, m) product with c (T, m)."""
-        if self.full.size:
-            return np.asarray(self.full @ c)
-        rows, columns = np.divmod(self.where, self.size)
-        below = np.where(rows == columns, 0.0, self.values)
-        out = np.empty_like(c)
-        for k in range(c.shape[1]):
-            out[:, k] = np.bincount(rows, self.values * c[columns, k], self.size)
-            out[:, k] += np.bincount(columns, below * c[rows, k], self.size)
-        return out
+        S[first:, first:] = self.products.fixed
+        for a, i in enumerate(self.groups):
+            group, start = self.products.groups[i], int(self.starts[a])
+            J, q = group.n_levels, group.n_columns
+            rows = S[start : start + J * q].reshape(J, q, self.size)
+            rows[:, :, first:] = group.dense.transpose(0, 2, 1)
+            for b in range(a):
+                pair = self.products.pair(self.groups[b], i)
+                kernels.place_pairs(
+                    pair.indptr, pair.indices, pair.values, int(self.starts[b]), start, S
+                )
+            step = S.strides[0] + S.strides[1]
+            blocks = as_strided(S[start:, start:], group.gram.shape, (q * step, *S.strides))
+            blocks[...] = group.gram
 
     def dense(self) -> Floats:
-        """The full matrix; made anew where it is not kept."""
-        if self.full.size:
-            return self.full
-        A = np.zeros((self.size, self.size))
-        rows, columns = np.divmod(self.where, self.size)
-        A[rows, columns] = A[columns, rows] = self.values
-        return A
+        """The full matrix, made anew."""
+        A = np.empty((self.size, self.size))
+        self.fill(A)
+        if self.size <= SMALL:
+            rows, columns = upper_triangle(self.size)
+            A[columns, rows] = A[rows, columns]
+            return A
+        return np.asarray(np.triu(A) + np.triu(A, 1).T)
+
+    @property
+    def where(self) -> Longs:
+        """Row * T + column of the entries on and above the diagonal, made anew."""
+        found = entries(self.products, self.groups, self.starts)
+        return np.concatenate([rows * self.size + columns for rows, columns, _ in found])
+
+    @property
+    def values(self) -> Floats:
+        """Those entries as the products are at present."""
+        return np.concatenate([v.ravel() for v in entry_values(self.products, self.groups)])
 
 
 @lru_cache(maxsize=64)
@@ -138,3 +135,15 @@ def entries(
                 np.broadcast_to(beside[:, None, :], shape).ravel(),
                 pair.values.ravel(),
             )
+
+
+def entry_values(products: CrossProducts, groups: tuple[int, ...]) -> Iterator[Floats]:
+    """The values of ``entries``, in its order."""
+    yield products.fixed[upper_triangle(products.p + 1)]
+    for a, i in enumerate(groups):
+        group = products.groups[i]
+        yield group.dense
+        left, right = upper_triangle(group.n_columns)
+        yield group.gram[:, left, right]
+        for b in range(a):
+            yield products.pair(groups[b], i).values

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mixeff.crossproducts.blocks import GroupBlock
-from mixeff.factor import dense_tail, kernels, stages, tail_products
+from mixeff.factor import dense_tail, kernels, stages
 from mixeff.factor.threads import one_blas_thread
 from support.brute_system import Brute, designs, lambdas, random_slopes
 
@@ -85,20 +85,42 @@ def test_the_first_bad_pivot_is_named(bad):
     assert kernels.factor_tail(S, L, none, (), np.zeros(3), 1) == bad + 1
 
 
-def test_products_kept_sparse_are_the_products_kept_full(monkeypatch):
+def test_products_of_the_tail_are_those_of_its_columns():
     brute = crossed()
-    sparse = brute.build().layout.products
-    monkeypatch.setattr(tail_products, "FULL_SIZE", 10**9)
-    full = brute.build().layout.products
-    assert sparse.full.size == 0
-    assert full.full.shape == (663, 663)
-    np.testing.assert_array_equal(sparse.dense(), full.full)
-    S = np.empty((663, 663))
-    sparse.fill(S)
-    np.testing.assert_array_equal(np.triu(S), np.triu(full.full))
-    c = np.random.default_rng(1).normal(size=(663, 3))
-    # Sums of at most 663 products of order 100.
-    np.testing.assert_allclose(sparse.times(c), full.full @ c, rtol=0, atol=1e-9)
+    y, X, Z = brute.working()
+    D = np.hstack([Z[1], X, y[:, None]])
+    products = brute.build().layout.products
+    # Sums of 4000 products of order 1.
+    np.testing.assert_allclose(products.dense(), D.T @ D, rtol=0, atol=1e-9)
+    S, again = np.empty((663, 663)), np.zeros((663, 663))
+    products.fill(S)
+    np.testing.assert_array_equal(np.triu(S), np.triu(products.dense()))
+    again.reshape(-1)[products.where] = products.values
+    np.testing.assert_array_equal(again, np.triu(S))
+
+
+@pytest.mark.parametrize("n", [5, 128, 300, 2100])
+@pytest.mark.parametrize("transpose", [False, True])
+def test_solves_by_tiles(n, transpose):
+    rng = np.random.default_rng(n)
+    L = np.tril(rng.normal(size=(n + 1, n + 1)) / np.sqrt(n)) + 2.0 * np.eye(n + 1)
+    right = rng.normal(size=(n, 3))
+    expected = np.linalg.solve((L.T if transpose else L)[:n, :n], right)
+    with one_blas_thread():
+        kernels.solve_tail(L + np.triu(np.full((n + 1, n + 1), np.nan), 1), right, transpose)
+    # Condition numbers below 100.
+    np.testing.assert_allclose(right, expected, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("own", [(0, 4), (0, 300), (129, 300), (7, 290), (5, 5)])
+def test_products_with_some_columns_by_tiles(own):
+    rng = np.random.default_rng(1)
+    S, c = rng.normal(size=(301, 301)), rng.normal(size=(own[1] - own[0], 2))
+    out = np.full((301, 4), 7.0)
+    full = np.triu(S) + np.triu(S, 1).T
+    kernels.symmetric_times(S, *own, c, 1, out)
+    np.testing.assert_allclose(out[:, 1:3], full[:, slice(*own)] @ c, rtol=0, atol=1e-11)
+    assert (out[:, [0, 3]] == 7.0).all()
 
 
 def test_large_factors_share_one_set_of_arrays(monkeypatch):
@@ -122,8 +144,7 @@ def test_large_factors_share_one_set_of_arrays(monkeypatch):
 
 
 @pytest.mark.parametrize("design", ["three crossed", "crossed vectors", "chain and crossed"])
-def test_sparse_products_in_a_whole_factor(design, monkeypatch):
-    monkeypatch.setattr(tail_products, "FULL_SIZE", 0)
+def test_an_index_by_column_in_a_whole_factor(design, monkeypatch):
     monkeypatch.setattr(stages, "INDEXED_TAIL", 0)
     brute = designs()[design]
     for Lambda in lambdas(brute).values():

@@ -99,6 +99,15 @@ def scatter_stage(
     B: Floats,
     /,
 ) -> None: ...
+def place_pairs(
+    indptr: Longs,
+    indices: Codes,
+    values: Floats,
+    row: int,
+    column: int,
+    S: Floats,
+    /,
+) -> None: ...
 def factor_tail(
     S: Floats,
     L: Floats,

@@ -61,13 +61,20 @@ void tiled_inverse(double *A, int64_t n, int64_t ld, int threads) {
     for (int64_t first = (n - 1) / step * step; first >= 0; first -= step) {
         const int64_t width = std::min(step, n - first), below = n - first - width;
         double *diagonal = A + first * ld + first, *under = diagonal + width * ld;
-        int info = 0, w = int(width), rows = int(below);
+        int info = 0, w = int(width);
         blas().dtrtri(&U, &N_, &w, diagonal, &LD, &info);
         if (!below) continue;
         share((width + strip - 1) / strip, threads, 1, [&](int64_t s) {
-            int some = int(std::min(strip, width - s * strip)), r = rows, LDA = int(ld);
-            blas().dtrmm(&R_, &U, &N_, &N_, &some, &r, &one, under + width, &LDA, under + s * strip,
-                         &LDA);
+            const int64_t some = std::min(strip, width - s * strip), at = s * strip;
+            // The last rows of the strip need all those above them as they were.
+            for (int64_t row = (below - 1) / tile * tile; row >= 0; row -= tile) {
+                const double *X = under + width + row * ld;
+                double *own = under + row * ld + at;
+                int m = int(some), n = int(std::min(tile, below - row)), LDA = int(ld);
+                blas().dtrmm(&R_, &U, &N_, &N_, &m, &n, &one, const_cast<double *>(X) + row, &LDA,
+                             own, &LDA);
+                multiply(X, ld, false, under + at, ld, false, own, ld, n, some, row, 1.0, 1.0);
+            }
         });
         share((below + tile - 1) / tile, threads, 1, [&](int64_t t) {
             int height = int(std::min(tile, below - t * tile)), k = int(width), LDA = int(ld);
@@ -94,6 +101,58 @@ void tiled_inverse(double *A, int64_t n, int64_t ld, int threads) {
             blas().dsyrk(&U, &N_, &h, &k, &one, const_cast<double *>(after) + row, &LD, &one,
                          diagonal, &LD);
     }
+}
+
+void tiled_solve(const double *L, int64_t n, int64_t ld, double *X, int64_t m, bool transpose) {
+    const int64_t tile = tile_of(n), blocks = tiles(n);
+    double one = 1.0;
+    int m_ = int(m), LD = int(ld);
+    for (int64_t b = 0; b < blocks && m; ++b) {
+        const int64_t row = (transpose ? blocks - 1 - b : b) * tile;
+        const int64_t height = std::min(tile, n - row), next = row + height;
+        double *own = X + row * m;
+        int h = int(height);
+        if (transpose)
+            multiply(L + next * ld + row, ld, true, X + next * m, m, false, own, m, height, m,
+                     n - next, -1.0, 1.0);
+        else
+            multiply(L + row * ld, ld, false, X, m, false, own, m, height, m, row, -1.0, 1.0);
+        // Row-major L X = R is X' U = R' for the column-major U = L'.
+        blas().dtrsm(&R_, &U, transpose ? &T_ : &N_, &N_, &m_, &h, &one,
+                     const_cast<double *>(L) + row * ld + row, &LD, own, &m_);
+    }
+}
+
+void tiled_times(const double *S, int64_t n, int64_t first, int64_t last, const double *c, int64_t m,
+                 double *out, int64_t ldo) {
+    const int64_t tile = tile_of(n);
+    double one = 1.0;
+    int m_ = int(m), LD = int(n), LDO = int(ldo);
+    auto each = [&](int64_t from, int64_t to, auto body) {
+        for (int64_t row = from; row < to; row += tile) body(row, std::min(tile, to - row));
+    };
+    each(0, n, [&](int64_t row, int64_t height) {
+        for (int64_t r = row; r < row + height; ++r) std::fill(out + r * ldo, out + r * ldo + m, 0.0);
+    });
+    if (!m) return;
+    each(0, first, [&](int64_t row, int64_t height) {
+        multiply(S + row * n + first, n, false, c, m, false, out + row * ldo, ldo, height, m,
+                 last - first, 1.0, 1.0);
+    });
+    each(first, last, [&](int64_t row, int64_t height) {
+        const int64_t next = row + height;
+        int h = int(height);
+        blas().dsymm(&R_, &L_, &m_, &h, &one, const_cast<double *>(S) + row * n + row, &LD,
+                     const_cast<double *>(c) + (row - first) * m, &m_, &one, out + row * ldo, &LDO);
+        multiply(S + row * n + next, n, false, c + (next - first) * m, m, false, out + row * ldo,
+                 ldo, height, m, last - next, 1.0, 1.0);
+        multiply(S + first * n + row, n, true, c, m, false, out + row * ldo, ldo, height, m,
+                 row - first, 1.0, 1.0);
+    });
+    each(last, n, [&](int64_t row, int64_t height) {
+        multiply(S + first * n + row, n, true, c, m, false, out + row * ldo, ldo, height, m,
+                 last - first, 1.0, 1.0);
+    });
 }
 
 void tiled_subtract(const double *P, int64_t k, int64_t n, int64_t ld, double *S, int threads) {

@@ -12,6 +12,14 @@ int64_t tiled_cholesky(double *A, int64_t n, int64_t ld, int threads);
 // Lower triangle of (L L')^-1 in the place of L.
 void tiled_inverse(double *L, int64_t n, int64_t ld, int threads);
 
+// In place X (n x m) <- L^-1 X or L^-T X. BLAS copies a good part of a large triangle, hence tiles.
+void tiled_solve(const double *L, int64_t n, int64_t ld, double *X, int64_t m, bool transpose);
+
+// out (n x m, rows ldo apart) = S c for c on columns first .. last of S, of which the upper triangle
+// is read.
+void tiled_times(const double *S, int64_t n, int64_t first, int64_t last, const double *c, int64_t m,
+                 double *out, int64_t ldo);
+
 // Upper triangle of S -= P' P for k rows of P.
 void tiled_subtract(const double *P, int64_t k, int64_t n, int64_t ld, double *S, int threads);
 

@@ -38,6 +38,7 @@ nb::tuple index_columns(Longs pointer, int64_t skip, Codes columns, int64_t tail
 void scatter_stage(Longs pointer, int64_t offset, Codes ancestor, Codes place, Mat C, CubeOut G,
                    MatOut B);
 
+void place_pairs(Longs indptr, Codes indices, Cube values, int64_t row, int64_t column, MatOut S);
 int64_t factor_tail(MatOut S, MatOut L, Longs starts, Mats Lambdas, VecOut out, int threads);
 void solve_tail(Mat L, MatOut right, bool transpose);
 void invert_tail(Mat L, int64_t size, MatOut Q, int threads);

@@ -34,6 +34,7 @@ NB_MODULE(_compiled, m) {
     def(m, "index_columns", &index_columns);
     def(m, "scatter_tail", &scatter_tail, free_gil());
     def(m, "scatter_stage", &scatter_stage, free_gil());
+    def(m, "place_pairs", &place_pairs, free_gil());
     def(m, "factor_tail", &factor_tail, free_gil());
     def(m, "solve_tail", &solve_tail, free_gil());
     def(m, "invert_tail", &invert_tail, free_gil());

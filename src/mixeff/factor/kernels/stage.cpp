@@ -179,4 +179,14 @@ void scatter_stage(Longs pointer, int64_t offset, Codes ancestor, Codes place, M
     });
 }
 
+void place_pairs(Longs indptr, Codes indices, Cube values, int64_t row, int64_t column, MatOut S) {
+    const int64_t n_levels = int64_t(indptr.shape(0)) - 1, width = int64_t(S.shape(1));
+    const int64_t q = int64_t(values.shape(1)), k = int64_t(values.shape(2));
+    for (int64_t l = 0; l < n_levels; ++l)
+        for (int64_t e = indptr.data()[l]; e < indptr.data()[l + 1]; ++e)
+            for (int64_t a = 0; a < q; ++a)
+                std::copy(values.data() + (e * q + a) * k, values.data() + (e * q + a + 1) * k,
+                          S.data() + (row + l * q + a) * width + column + indices.data()[e] * k);
+}
+
 }  // namespace mixeff

@@ -206,13 +206,8 @@ int64_t factor_tail(MatOut S, MatOut L, Longs starts, Mats Lambdas, VecOut out, 
 }
 
 void solve_tail(Mat L, MatOut right, bool transpose) {
-    // L X = R with row-major R is X' U = R' for the column-major U = L'.
-    char side = 'R', upper = 'U', no = 'N', trans = transpose ? 'T' : 'N';
-    int m = int(right.shape(1)), n = int(right.shape(0)), ld = int(L.shape(0));
-    double one = 1.0;
-    if (m && n)
-        blas().dtrsm(&side, &upper, &trans, &no, &m, &n, &one, const_cast<double *>(L.data()), &ld,
-                     right.data(), &m);
+    tiled_solve(L.data(), int64_t(right.shape(0)), int64_t(L.shape(0)), right.data(),
+                int64_t(right.shape(1)), transpose);
 }
 
 void invert_tail(Mat L, int64_t size, MatOut Q, int threads) {

@@ -166,6 +166,17 @@ def scatter_stage(
 # --- the dense tail --------------------------------------------------------------------------
 
 
+def place_pairs(
+    indptr: Longs, indices: Codes, values: Floats, row: int, column: int, S: Floats
+) -> None:
+    """Write the products of two factors to their rows from ``row`` and columns from ``column``."""
+    _, q, k = values.shape
+    for level in range(indptr.size - 1):
+        for e in range(indptr[level], indptr[level + 1]):
+            at, to = row + level * q, column + indices[e] * k
+            S[at : at + q, to : to + k] = values[e]
+
+
 def tail_blocks(starts: Longs, Lambdas: tuple[Floats, ...]) -> list[tuple[slice, Floats]]:
     """The columns of every random block in the tail with its Lambda."""
     return [(slice(starts[i], starts[i + 1]), L) for i, L in enumerate(Lambdas)]

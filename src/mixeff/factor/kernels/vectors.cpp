@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "blas.hpp"
+#include "dense.hpp"
 #include "kernels.hpp"
 #include "small.hpp"
 
@@ -161,22 +162,8 @@ void stage_information(Cube G, Mat Lambda, Cube T, Cube R, bool divide, Longs po
 }
 
 void symmetric_times(Mat S, int64_t first, int64_t last, Mat c, int64_t at, MatOut out) {
-    char right = 'R', lower = 'L', no = 'N', trans = 'T';
-    const int64_t size = int64_t(S.shape(0)), width = int64_t(out.shape(1));
-    int m = int(c.shape(1)), own = int(last - first), LD = int(size), LDO = int(width);
-    if (!m || !own) return;
-    double one = 1.0, zero = 0.0, *to = out.data() + at;
-    double *s = const_cast<double *>(S.data()), *vectors = const_cast<double *>(c.data());
-    // In columns, out' = c' S': rows of S above the diagonal block, the block, and what lies right.
-    int above = int(first), below = int(size - last);
-    if (above)
-        blas().dgemm(&no, &no, &m, &above, &own, &one, vectors, &m, s + first, &LD, &zero, to,
-                     &LDO);
-    blas().dsymm(&right, &lower, &m, &own, &one, s + first * size + first, &LD, vectors, &m, &zero,
-                 to + first * width, &LDO);
-    if (below)
-        blas().dgemm(&no, &trans, &m, &below, &own, &one, vectors, &m, s + first * size + last,
-                     &LD, &zero, to + last * width, &LDO);
+    tiled_times(S.data(), int64_t(S.shape(0)), first, last, c.data(), int64_t(c.shape(1)),
+                out.data() + at, int64_t(out.shape(1)));
 }
 
 void residual_scores(Cube G, Longs pointer, Codes columns, Mat B, int64_t start, Mat b, MatOut z) {
