@@ -167,7 +167,7 @@ class DenseTail:
 def packed_columns(stage: Stage, size: int) -> int:
     """Columns of the levels that touch more than a quarter of the tail."""
     rows = np.diff(stage.pointer) - stage.skip
-    return int(np.count_nonzero(4 * rows > size)) * stage.G.shape[1]
+    return int(np.count_nonzero(4 * rows > size) * stage.G.shape[1])
 
 
 def symmetric_columns(S: Floats, own: slice) -> Floats:

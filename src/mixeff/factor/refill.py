@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from mixeff.crossproducts.blocks import CrossProducts
 from mixeff.factor.cholesky import BlockedFactor, BlockedSystem
 from mixeff.factor.stages import Layout
-from mixeff.factor.tail_products import entries, upper_triangle
 
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
@@ -100,11 +99,6 @@ class Refillable:
         self.system = BlockedSystem(products, threads=threads)
         layout = self.system.layout
         self.places = tuple(stage_places(layout, s, products) for s in range(len(layout.stages)))
-        size = layout.products.size
-        parts = [r * size + c for r, c, _ in entries(products, layout.tail_groups, layout.starts)]
-        self._above: Longs = np.concatenate(parts)
-        rows, columns = np.divmod(self._above, size)
-        self._below: Longs = columns * size + rows
 
     def factorize(self, Lambda: Sequence[Floats], weights: Floats) -> BlockedFactor:
         """Factor at the present values of ``products``, which belong to ``weights``."""
@@ -114,7 +108,7 @@ class Refillable:
         return self.latest
 
     def refresh(self) -> None:
-        """Carry the present values of ``products`` into the system.
+        """Carry the present values of ``products`` into the stages; the tail reads them there.
 
         Factors made before must not be asked for anything but solutions afterwards.
         """
@@ -127,22 +121,3 @@ class Refillable:
                 stage.B[pair.rows] = pair.block(products.pairs[pair.key].values)
             if not np.shares_memory(stage.B, group.dense):
                 stage.B[places.dense] = group.dense
-        values = np.concatenate([v.ravel() for v in tail_values(products, layout.tail_groups)])
-        if layout.products.full.size:
-            flat = layout.products.full.reshape(-1)
-            flat[self._above] = values
-            flat[self._below] = values
-        else:
-            layout.products.values[...] = values
-
-
-def tail_values(products: CrossProducts, groups: tuple[int, ...]) -> Iterator[Floats]:
-    """The values of ``tail_products.entries``, in its order."""
-    yield products.fixed[upper_triangle(products.p + 1)]
-    for a, i in enumerate(groups):
-        group = products.groups[i]
-        yield group.dense
-        left, right = upper_triangle(group.n_columns)
-        yield group.gram[:, left, right]
-        for b in range(a):
-            yield products.pair(groups[b], i).values
