@@ -73,7 +73,7 @@ void tiled_inverse(double *A, int64_t n, int64_t ld, int threads) {
                 int m = int(some), n = int(std::min(tile, below - row)), LDA = int(ld);
                 blas().dtrmm(&R_, &U, &N_, &N_, &m, &n, &one, const_cast<double *>(X) + row, &LDA,
                              own, &LDA);
-                multiply(X, ld, false, under + at, ld, false, own, ld, n, some, row, 1.0, 1.0);
+                row_gemm(X, ld, false, under + at, ld, false, own, ld, n, some, row, 1.0, 1.0);
             }
         });
         share((below + tile - 1) / tile, threads, 1, [&](int64_t t) {
@@ -113,10 +113,10 @@ void tiled_solve(const double *L, int64_t n, int64_t ld, double *X, int64_t m, b
         double *own = X + row * m;
         int h = int(height);
         if (transpose)
-            multiply(L + next * ld + row, ld, true, X + next * m, m, false, own, m, height, m,
+            row_gemm(L + next * ld + row, ld, true, X + next * m, m, false, own, m, height, m,
                      n - next, -1.0, 1.0);
         else
-            multiply(L + row * ld, ld, false, X, m, false, own, m, height, m, row, -1.0, 1.0);
+            row_gemm(L + row * ld, ld, false, X, m, false, own, m, height, m, row, -1.0, 1.0);
         // Row-major L X = R is X' U = R' for the column-major U = L'.
         blas().dtrsm(&R_, &U, transpose ? &T_ : &N_, &N_, &m_, &h, &one,
                      const_cast<double *>(L) + row * ld + row, &LD, own, &m_);
@@ -136,7 +136,7 @@ void tiled_times(const double *S, int64_t n, int64_t first, int64_t last, const 
     });
     if (!m) return;
     each(0, first, [&](int64_t row, int64_t height) {
-        multiply(S + row * n + first, n, false, c, m, false, out + row * ldo, ldo, height, m,
+        row_gemm(S + row * n + first, n, false, c, m, false, out + row * ldo, ldo, height, m,
                  last - first, 1.0, 1.0);
     });
     each(first, last, [&](int64_t row, int64_t height) {
@@ -144,13 +144,13 @@ void tiled_times(const double *S, int64_t n, int64_t first, int64_t last, const 
         int h = int(height);
         blas().dsymm(&R_, &L_, &m_, &h, &one, const_cast<double *>(S) + row * n + row, &LD,
                      const_cast<double *>(c) + (row - first) * m, &m_, &one, out + row * ldo, &LDO);
-        multiply(S + row * n + next, n, false, c + (next - first) * m, m, false, out + row * ldo,
+        row_gemm(S + row * n + next, n, false, c + (next - first) * m, m, false, out + row * ldo,
                  ldo, height, m, last - next, 1.0, 1.0);
-        multiply(S + first * n + row, n, true, c, m, false, out + row * ldo, ldo, height, m,
+        row_gemm(S + first * n + row, n, true, c, m, false, out + row * ldo, ldo, height, m,
                  row - first, 1.0, 1.0);
     });
     each(last, n, [&](int64_t row, int64_t height) {
-        multiply(S + first * n + row, n, true, c, m, false, out + row * ldo, ldo, height, m,
+        row_gemm(S + first * n + row, n, true, c, m, false, out + row * ldo, ldo, height, m,
                  last - first, 1.0, 1.0);
     });
 }
