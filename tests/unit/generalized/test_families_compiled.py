@@ -143,6 +143,28 @@ def test_far_predictors_agree(link: str) -> None:
             np.testing.assert_allclose(got, getattr(twin, name), rtol=1e-11, atol=1e-300)
 
 
+@pytest.mark.parametrize("dispersion", [0.01, 1.5, 100.0])
+@pytest.mark.parametrize("name", ["poisson", "nbinom2", "nbinom1"])
+def test_far_counts_agree(name: str, dispersion: float) -> None:
+    """Sizes down to the smallest numbers, where y / size overflows."""
+    eta = np.array([-690.0, -300.0, -40.0, -5.0, 5.0, 40.0, 300.0, 700.0])
+    family = family_of(name, "log")
+    for count in (0.0, 1.0, 3.0, 1e5):
+        y = np.full(eta.size, count)
+        run = family.compiled(y, None)
+        assert run is not None
+        got = run.terms(eta, dispersion, curvature=True)
+        want = family.row_terms(y, eta, None, dispersion, curvature=True)
+        unit = family.row_terms(y, eta, None, dispersion, expected=True).weight
+        for field in fields(RowTerms):
+            mine, twin = getattr(got, field.name), getattr(want, field.name)
+            if mine is None:
+                continue
+            # The log-factorial of 1e5 is 1e6: its rounding.
+            slack = 1e-9 if field.name.startswith("loglik") else 1e-290
+            assert (np.abs(mine - twin) <= 1e-11 * (np.abs(twin) + unit) + slack).all(), field.name
+
+
 @pytest.mark.parametrize("n", [1, 7, 255, 256, 257, 20_000])
 def test_no_digit_depends_on_the_threads(n: int) -> None:
     rng = np.random.default_rng(n)

@@ -76,6 +76,7 @@ class Binomial(LinkedFamily):
         """mu (1 - mu)."""
         return mu * (1.0 - mu)
 
+    @np.errstate(over="ignore", invalid="ignore", divide="ignore")
     def row_terms(
         self,
         y: Floats,

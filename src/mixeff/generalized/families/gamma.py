@@ -62,6 +62,7 @@ class Gamma(LinkedFamily):
         """phi mu^2."""
         return dispersion * mu * mu
 
+    @np.errstate(over="ignore", invalid="ignore", divide="ignore")
     def row_terms(
         self,
         y: Floats,

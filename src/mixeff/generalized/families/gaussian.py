@@ -56,6 +56,7 @@ class Gaussian(LinkedFamily):
         """phi."""
         return np.full_like(mu, dispersion)
 
+    @np.errstate(over="ignore", invalid="ignore", divide="ignore")
     def row_terms(
         self,
         y: Floats,

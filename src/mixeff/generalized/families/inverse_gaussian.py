@@ -57,6 +57,7 @@ class InverseGaussian(LinkedFamily):
         """phi mu^3."""
         return dispersion * mu**3
 
+    @np.errstate(over="ignore", invalid="ignore", divide="ignore")
     def row_terms(
         self,
         y: Floats,

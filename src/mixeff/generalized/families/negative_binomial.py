@@ -73,6 +73,7 @@ class NegativeBinomial(LinkedFamily):
         """mu + mu^2 / shape."""
         return mu + mu * mu / dispersion
 
+    @np.errstate(over="ignore", invalid="ignore", divide="ignore")
     def row_terms(
         self,
         y: Floats,

@@ -75,6 +75,7 @@ class NegativeBinomial1(LinkedFamily):
         """mu (1 + phi)."""
         return mu * (1.0 + dispersion)
 
+    @np.errstate(over="ignore", invalid="ignore", divide="ignore")
     def row_terms(
         self,
         y: Floats,
@@ -89,7 +90,7 @@ class NegativeBinomial1(LinkedFamily):
         log = self.link.log_jet(eta)
         mu = np.exp(np.clip(log[0], -708.0, 709.0))
         phi = dispersion
-        s = np.clip(mu / phi, 1e-300, 1e300)
+        s = np.clip(mu / phi, 2.3e-308, 1e300)
         ratio = gamma_ratio(y, s)
         values, plain, by_r, by_rr = _derivatives(y, mu, s, phi, ratio, log)
         odds = np.where(np.isnan(log[0]), np.nan, np.log(phi))

@@ -10,6 +10,7 @@ from mixeff.generalized.families.special import (
     deviance_part,
     expit,
     log1p_minus,
+    log1p_ratio,
     log_binomial,
     softplus,
 )
@@ -28,7 +29,7 @@ def log_pascal(y: Floats, mu: Floats, log_odds: Floats, size: Floats) -> Floats:
     # Where the mean is huge y - mu may be infinite times zero; the other form is size and y.
     gap = np.where(log_odds > 0.0, y * q - size * p, (y - mu) * q)
     logs = (-softplus(-log_odds), -softplus(log_odds))
-    return log_binomial(y, size, gap, (n * p, n * q), logs) - np.log1p(y / size)
+    return log_binomial(y, size, gap, (n * p, n * q), logs) - log1p_ratio(y, size)
 
 
 def size_gaps(y: Floats, mu: Floats, size: Floats) -> tuple[Floats, Floats]:

@@ -58,6 +58,7 @@ class Poisson(LinkedFamily):
         """mu."""
         return mu
 
+    @np.errstate(over="ignore", invalid="ignore", divide="ignore")
     def row_terms(
         self,
         y: Floats,

@@ -17,6 +17,7 @@ __all__ = [
     "expit",
     "gamma_ratio",
     "log1p_minus",
+    "log1p_ratio",
     "log_binomial",
     "log_factorial",
     "log_ndtr",
@@ -55,6 +56,12 @@ def log1p_minus(v: Floats) -> Floats:
 def log_factorial(x: Floats) -> Floats:
     """log x!, for real x >= 0 too."""
     return np.asarray(gammaln(x + 1.0))
+
+
+def log1p_ratio(y: Floats, s: Floats) -> Floats:
+    """log(1 + y/s), also where y/s overflows."""
+    tiny = s < 1e-8
+    return np.where(tiny, np.log(y + s) - np.log(s), np.log1p(y / np.maximum(s, 1e-8)))
 
 
 def stirling_remainder(x: Floats) -> Floats:
@@ -185,7 +192,7 @@ def _ratio_near(y: Floats, s: Floats) -> tuple[Floats, ...]:
     )
     g1, g2, g3, g4 = _slopes(first, *others)
     g1 = g1 + some
-    logarithm = s * np.log1p(y / s)
+    logarithm = s * log1p_ratio(y, s)
     return g1, g2, g3, g4, g1 - logarithm, g2 - logarithm + s * (y / (y + s))
 
 

@@ -222,11 +222,12 @@ struct NegativeBinomial {
         const double t = log.v, mu = exp_safe(t), z = t - set.log_dispersion;
         const double e = exp_safe(-std::fabs(z)), inverse = 1.0 / (1.0 + e), small = e * inverse;
         const double p = z > 0.0 ? inverse : small, q = z > 0.0 ? small : inverse;
-        const double softplus = (z > 0.0 ? z : 0.0) + log1p_unit(e);
+        const double tail = log1p_unit(e), log_k = set.log_dispersion;
+        const double log_p = (z > 0.0 ? 0.0 : z) - tail, log_q = (z > 0.0 ? -z : 0.0) - tail;
         const int64_t count = static_cast<int64_t>(y);
-        const double rising = set.rising ? set.rising[count] : log_rising(y, k);
-        Jet plain{rising - (y + k) * softplus, 0, 0, 0, 0}, by_r{}, by_rr{};
-        if (y > 0.0) plain.v += y * t;
+        const double rising = set.rising ? set.rising[count] : log_gamma_ratio(y, k, log_k);
+        Jet plain{rising + k * log_q, 0, 0, 0, 0}, by_r{}, by_rr{};
+        if (y > 0.0) plain.v += y * log_p;
         if (t != t) plain.v = impossible;
         const double pq = p * q, d = q - p, bend = (y + k) * pq;
         plain.a = p < 0.5 ? q * (y - mu) : q * y - p * k;
@@ -270,9 +271,10 @@ struct NegativeBinomial1 {
         const double phi = set.dispersion, c = set.log1p_dispersion;
         const Jet log = Link::log(eta);
         const double t = log.v, mu = exp_safe(t);
-        const double s = std::min(std::max(mu / phi, 1e-300), 1e300);
-        Jet plain{-(y + s) * c, 0, 0, 0, 0}, by_r{}, by_rr{};
-        if (y > 0.0) plain.v += log_rising(y, s) + y * t;
+        const double s = std::min(std::max(mu / phi, 2.3e-308), 1e300);
+        Jet plain{-s * c, 0, 0, 0, 0}, by_r{}, by_rr{};
+        if (y > 0.0)
+            plain.v += log_gamma_ratio(y, s, t - set.log_dispersion) + y * (set.log_dispersion - c);
         if (t != t) plain.v = impossible;
         if constexpr (Level >= 1) {
             const Ratio ratio = gamma_ratio(y, s);

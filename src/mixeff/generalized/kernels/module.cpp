@@ -33,7 +33,9 @@ struct Tables {
     std::vector<double> rising, beyond_log, beyond_both;
 
     Tables(int64_t top, double shape, bool slopes) : rising(top + 1) {
-        for (int64_t y = 0; y <= top; ++y) rising[y] = log_rising(double(y), shape);
+        const double log_shape = std::log(shape);
+        for (int64_t y = 0; y <= top; ++y)
+            rising[y] = log_gamma_ratio(double(y), shape, log_shape);
         if (!slopes) return;
         beyond_log.resize(top + 1);
         beyond_both.resize(top + 1);

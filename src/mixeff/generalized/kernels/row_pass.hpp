@@ -54,9 +54,7 @@ MIXEFF_INLINE void block_body(const Rows &rows, const Setting &set, int64_t firs
     const double *y = rows.y + first, *eta = rows.eta + first;
     const double *w = Weighted ? rows.w + first : nullptr;
     for (int64_t i = 0; i < size; ++i) {
-        double row[parts];
-        for (int j = 0; j < count; ++j) row[j] = 0.0;
-        if constexpr (Level >= 3) row[weight_curvature] = 0.0;
+        double row[parts] = {};
         Family::template terms<Level>(y[i], eta[i], Weighted ? w[i] : 1.0, set, row);
         for (int j = 0; j < count; ++j) local[j][i] = row[j];
     }

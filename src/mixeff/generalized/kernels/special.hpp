@@ -20,8 +20,16 @@ constexpr double bernoulli[terms] = {1.0 / 6,  -1.0 / 30,     1.0 / 42, -1.0 / 3
 inline double log1p_minus(double v) {
     if (std::fabs(v) >= 0.25) return std::log1p(v) - v;
     const double s = v / (2.0 + v), z = s * s;
-    double t = 0.0;
-    for (int odd = 21; odd > 1; odd -= 2) t = t * z + 1.0 / odd;
+    double t = 1.0 / 21.0;
+    t = t * z + 1.0 / 19.0;
+    t = t * z + 1.0 / 17.0;
+    t = t * z + 1.0 / 15.0;
+    t = t * z + 1.0 / 13.0;
+    t = t * z + 1.0 / 11.0;
+    t = t * z + 1.0 / 9.0;
+    t = t * z + 1.0 / 7.0;
+    t = t * z + 0.2;
+    t = t * z + 1.0 / 3.0;
     return s * (2.0 * z * t - v);
 }
 
@@ -100,26 +108,24 @@ inline Ratio gamma_ratio(double y, double s) {
         for (int j = 0; j < 4; ++j, power *= share) scaled[j] *= power;
         add_slopes(scaled, out.slopes);
     }
-    const double logarithm = s * std::log1p(y / s);
+    const double logarithm = s * (s < 1e-8 ? std::log(y + s) - std::log(s) : std::log1p(y / s));
     out.beyond_log = out.slopes[0] - logarithm;
     out.beyond_both = out.slopes[1] - logarithm + s * (y / (y + s));
     return out;
 }
 
-// lgamma(y + s) - lgamma(s) - y log(s), for whole y >= 0.
-inline double log_rising(double y, double s) {
+// lgamma(y + s) - lgamma(s) for whole y >= 0, given log s (s itself may have underflowed).
+inline double log_gamma_ratio(double y, double s, double log_s) {
     if (s >= large) {
         const double x = y / s;
         return s * (log1p_minus(x) + x * std::log1p(x)) - 0.5 * std::log1p(x) +
-               stirling_far(y + s) - stirling_far(s);
+               stirling_far(y + s) - stirling_far(s) + y * log_s;
     }
-    double product = 1.0, out = 0.0, done = 0.0;
-    for (; done < y && s + done < large; done += 1.0) product *= (s + done) / s;
-    out = std::log(product);
-    if (done < y) {
-        const double up = s + done, left = y - done;
-        out += log_rising(left, up) + left * std::log(up / s);
-    }
+    if (!(y > 0.0)) return 0.0;
+    double product = 1.0, done = 1.0;
+    for (; done < y && s + done < large; done += 1.0) product *= s + done;
+    double out = log_s + std::log(product);
+    if (done < y) out += log_gamma_ratio(y - done, s + done, std::log(s + done));
     return out;
 }
 
