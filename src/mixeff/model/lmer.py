@@ -85,7 +85,7 @@ def lmer(
     if "family" in unknown:
         raise OptionError(
             "lmer fits normally distributed responses and takes no family. "
-            "Other families are what glmer is for."
+            "Other families are what glmer is for: mx.glmer(formula, data, family)."
         )
     refuse_unknown("lmer", unknown, LMER_ARGUMENTS)
     if formula is _MISSING or data is _MISSING:
