@@ -8,11 +8,13 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from mixeff.errors import DataError, MixeffError, MixeffWarning, OptionError
 
-OTHER_FAMILIES = ("binomial", "poisson", "gamma", "inverse_gaussian", "negative_binomial")
+if TYPE_CHECKING:
+    from mixeff.model.mixed import MixedModel
+
 DEFAULT_FOLDER = "mixeff-tutorial"
 # As a shell reports a program that ended by SIGPIPE.
 READER_GONE = 141
@@ -60,7 +62,7 @@ def _reader_gone() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="mixeff", description="Linear mixed models in R's formula language."
+        prog="mixeff", description="Linear and generalized linear mixed models in R's formula language."
     )
     parser.add_argument("--version", action="version", version=f"mixeff {_version()}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -94,14 +96,22 @@ def _add_tutorial(commands: Any) -> None:
 def _add_fit(commands: Any) -> None:
     fit = commands.add_parser(
         "fit",
-        help="fit a linear mixed model to a CSV or Parquet file",
-        description="Fit a linear mixed model and print its summary. In a CSV file the text NA and "
+        help="fit a mixed model to a CSV or Parquet file",
+        description="Fit a linear or generalized linear mixed model and print its summary. In a CSV file the text NA and "
         "an empty cell are missing values; text columns are factors.",
     )
     fit.add_argument("file", type=Path, metavar="FILE", help="a .csv, .csv.gz or .parquet file")
     fit.add_argument("formula", metavar="FORMULA", help='for example "y ~ x + (1 | group)"')
     fit.add_argument("--ml", action="store_true", help="maximum likelihood instead of REML")
-    fit.add_argument("--family", default="gaussian", help="gaussian is the only one so far")
+    fit.add_argument(
+        "--family",
+        default="gaussian",
+        help="gaussian (the default), binomial, poisson, Gamma, inverse.gaussian, negative_binomial",
+    )
+    fit.add_argument("--link", help="another link than the family's own: probit, log ...")
+    fit.add_argument(
+        "--n-agq", type=int, default=1, metavar="N", help="nodes of the quadrature (1: Laplace)"
+    )
     fit.add_argument("--weights", metavar="COLUMN", help="prior weights: a column or expression")
     fit.add_argument("--offset", metavar="COLUMN", help="an offset: a column or expression")
     fit.add_argument("--data-name", metavar="NAME", help="name to print for the data")
@@ -138,40 +148,45 @@ def _has_matplotlib() -> bool:
 
 
 def _fit(options: argparse.Namespace) -> int:
-    if options.family != "gaussian":
-        return _refuse_family(options.family)
-    from mixeff import lmer
-
-    # No variable here may hold the frame: the summary would print that variable's name.
-    fit = lmer(
-        options.formula,
-        _named_table(options.file, options.data_name),
-        reml=not options.ml,
-        weights=options.weights,
-        offset=options.offset,
-    )
+    linear = options.family == "gaussian" and options.link in (None, "identity")
+    fit = _fit_linear(options) if linear else _fit_generalized(options)
     print(fit.summary())
     print()
     print(fit.convergence)
     return 0
 
 
+def _fit_linear(options: argparse.Namespace) -> MixedModel:
+    from mixeff import lmer
+
+    # No variable here may hold the frame: the summary would print that variable's name.
+    return lmer(
+        options.formula,
+        _named_table(options.file, options.data_name),
+        reml=not options.ml,
+        weights=options.weights,
+        offset=options.offset,
+    )
+
+
+def _fit_generalized(options: argparse.Namespace) -> MixedModel:
+    from mixeff import glmer
+
+    return glmer(
+        options.formula,
+        _named_table(options.file, options.data_name),
+        options.family,
+        link=options.link,
+        n_agq=options.n_agq,
+        weights=options.weights,
+        offset=options.offset,
+    )
+
+
 def _named_table(path: Path, name: str | None) -> Any:
     frame = read_table(path)
     frame.attrs["mixeff_name"] = name or path.name.split(".")[0]
     return frame
-
-
-def _refuse_family(family: str) -> int:
-    if family in OTHER_FAMILIES:
-        message = (
-            f"this version fits linear models (family gaussian) only; generalized models such as "
-            f"{family} are planned for a later version."
-        )
-    else:
-        message = f"no family {family!r}; this version fits family gaussian only."
-    print(f"mixeff: {message}", file=sys.stderr)
-    return 2
 
 
 def read_table(path: Path) -> Any:
