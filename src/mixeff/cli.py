@@ -62,7 +62,8 @@ def _reader_gone() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="mixeff", description="Linear and generalized linear mixed models in R's formula language."
+        prog="mixeff",
+        description="Linear and generalized linear mixed models in R's formula language.",
     )
     parser.add_argument("--version", action="version", version=f"mixeff {_version()}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -97,8 +98,8 @@ def _add_fit(commands: Any) -> None:
     fit = commands.add_parser(
         "fit",
         help="fit a mixed model to a CSV or Parquet file",
-        description="Fit a linear or generalized linear mixed model and print its summary. In a CSV file the text NA and "
-        "an empty cell are missing values; text columns are factors.",
+        description="Fit a linear or generalized linear mixed model and print its summary. In a "
+        "CSV file the text NA and an empty cell are missing values; text columns are factors.",
     )
     fit.add_argument("file", type=Path, metavar="FILE", help="a .csv, .csv.gz or .parquet file")
     fit.add_argument("formula", metavar="FORMULA", help='for example "y ~ x + (1 | group)"')
@@ -106,7 +107,7 @@ def _add_fit(commands: Any) -> None:
     fit.add_argument(
         "--family",
         default="gaussian",
-        help="gaussian (the default), binomial, poisson, Gamma, inverse.gaussian, negative_binomial",
+        help="gaussian (the default), binomial, poisson, Gamma, inverse.gaussian, nbinom2",
     )
     fit.add_argument("--link", help="another link than the family's own: probit, log ...")
     fit.add_argument(

@@ -1,4 +1,4 @@
-"""Every bad input of FEATURES section 1.11 that concerns generalized models: one clear message each.
+"""Every bad input of FEATURES section 1.11 that concerns generalized models, a message for each.
 
 Each row: what is done, the class of the error or warning, and the words a user needs to see: what
 was wrong, where, and what to do. Never one warning per row of the data.
@@ -32,9 +32,17 @@ def binomial(formula: str = COUNTS, data: Any = None, **options: Any) -> Any:
     return mx.glmer(formula, cbpp() if data is None else data, "binomial", **options)
 
 
-def counts(formula: str = "y ~ trt + (1 | subject)", family: Any = "poisson", **options: Any) -> Any:
+def counts(
+    formula: str = "y ~ trt + (1 | subject)", family: Any = "poisson", **options: Any
+) -> Any:
     data = options.pop("data", None)
     return mx.glmer(formula, epil() if data is None else data, family, **options)
+
+
+def emptied(column: str) -> pd.Series:
+    """A column of cbpp with a zero in row 3."""
+    values = cbpp()[column]
+    return values.where(values.index != 3, 0)
 
 
 def nowhere(eta: np.ndarray) -> np.ndarray:
@@ -261,13 +269,18 @@ ERRORS: list[tuple[str, Callable[[], Any], type[Exception], list[str]]] = [
 ]  # fmt: skip
 
 
+def quiet(action: Callable[[], Any]) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return action()
+
+
 @pytest.mark.parametrize(
     ("action", "error", "words"), [row[1:] for row in ERRORS], ids=[row[0] for row in ERRORS]
 )
 def test_error(action: Callable[[], Any], error: type[Exception], words: list[str]) -> None:
-    with warnings.catch_warnings(), pytest.raises(error) as caught:
-        warnings.simplefilter("error")
-        action()
+    with pytest.raises(error) as caught:
+        quiet(action)
     message = str(caught.value)
     assert isinstance(caught.value, errors.MixeffError)
     assert [w for w in words if w not in message] == [], message
@@ -289,8 +302,7 @@ WARNINGS: list[tuple[str, Callable[[], Any], type[Warning], list[str]]] = [
     ),
     (
         "rows without trials",
-        lambda: binomial(data=cbpp().assign(size=lambda d: d["size"].where(d.index != 3, 0),
-                                            incidence=lambda d: d["incidence"].where(d.index != 3, 0))),
+        lambda: binomial(data=cbpp().assign(**{c: emptied(c) for c in ("size", "incidence")})),
         errors.DataWarning,
         ["1 row", "weight zero", "3"],
     ),
@@ -314,12 +326,6 @@ def test_warning(action: Callable[[], Any], category: type[Warning], words: list
     text = str(caught[0].message)
     assert [w for w in words if w not in text] == [], text
     assert caught[0].filename == __file__  # it points at the caller's line, not into mixeff
-
-
-def quiet(action: Callable[[], Any]) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        return action()
 
 
 def test_a_level_for_every_row_is_no_mistake() -> None:

@@ -96,7 +96,16 @@ def test_generalized_models(capsys, tmp_path):
     assert " Family: binomial  ( logit )" in out
     assert "   194.1    204.2    -92.0    184.1       51 " in out
     code, out, _ = run(
-        capsys, "fit", str(path), formula, "--family", "binomial", "--link", "probit", "--n-agq", "0"
+        capsys,
+        "fit",
+        str(path),
+        formula,
+        "--family",
+        "binomial",
+        "--link",
+        "probit",
+        "--n-agq",
+        "0",
     )
     assert code == 0
     assert " Family: binomial  ( probit )" in out
