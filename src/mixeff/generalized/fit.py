@@ -49,7 +49,8 @@ def fit_generalized(
     Parameters
     ----------
     design : Design
-        For a binomial the response is a proportion and the weights are the trials.
+        For a binomial the response is a proportion and the weights are the trials. That the family
+        allows the response is for the caller to check, who knows the rows of the data.
     family : Family
     n_agq : int
         0: fixed effects inside the penalized IRLS; 1: Laplace; more: adaptive Gauss-Hermite
@@ -68,15 +69,12 @@ def fit_generalized(
     ------
     OptionError
         If ``start`` has the wrong length, or ``n_agq`` cannot be had for this model.
-    DataError
-        If the response holds values the family does not allow.
     ConvergenceError
         If the likelihood cannot be computed at the start.
     """
     began = time.perf_counter()
     if isinstance(n_agq, bool) or not isinstance(n_agq, int) or n_agq < 0:
         raise OptionError(f"n_agq must be an integer: 0, 1 or more; got {n_agq!r}.")
-    family.check_response(design.response, design.weights)
     expected = control.laplace == "expected"
     with one_blas_thread():
         model = working_generalized(design, family, expected=expected, threads=control.threads)
