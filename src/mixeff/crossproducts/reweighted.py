@@ -7,7 +7,7 @@ meet in which rows, and the order in which rows are added, stay; only the sums a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,6 +113,10 @@ class WeightedRows:
         keys = pair_keys(tuple(g.n_levels for g in groups))
         pairs = {(i, k): PairRows.of(groups[i], groups[k]) for i, k in keys}
         return cls(np.ascontiguousarray(X, dtype=np.float64), tuple(groups), pairs, threads)
+
+    def without_fixed(self) -> WeightedRows:
+        """The same rows with no X; orders and patterns are shared."""
+        return replace(self, X=np.empty((self.X.shape[0], 0)))
 
     def empty(self) -> CrossProducts:
         """Cross-products of the right shape; their values are undefined."""

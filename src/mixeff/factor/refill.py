@@ -90,19 +90,21 @@ class Refillable:
     places : tuple of StagePlaces, one per stage
     latest : BlockedFactor or None, the last factor of the present values
     weights : (n,) array or None, the row weights the present values belong to (the very object)
+    Lambda : sequence of arrays, those of ``latest`` (the very object)
     """
 
     def __init__(self, products: CrossProducts, *, threads: int = 1) -> None:
         self.products = products
         self.latest: BlockedFactor | None = None
         self.weights: Floats | None = None
+        self.Lambda: Sequence[Floats] = ()
         self.system = BlockedSystem(products, threads=threads)
         layout = self.system.layout
         self.places = tuple(stage_places(layout, s, products) for s in range(len(layout.stages)))
 
     def factorize(self, Lambda: Sequence[Floats], weights: Floats) -> BlockedFactor:
         """Factor at the present values of ``products``, which belong to ``weights``."""
-        self.latest, self.weights = None, weights
+        self.latest, self.weights, self.Lambda = None, weights, Lambda
         self.refresh()
         self.latest = self.system.factorize(Lambda)
         return self.latest

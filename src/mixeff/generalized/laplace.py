@@ -149,40 +149,38 @@ class LaplaceEvaluation:
         return None if same else terms
 
     def _logdet(self) -> float:
-        if self._expected is None:
-            # The modes' factor; its weights are those of the modes unless they had to be replaced.
-            return self._observed().logdet_random
         return self._determinant_factor().logdet_random
 
-    def _current(self, factor: BlockedFactor | None, weight: Floats) -> BlockedFactor:
-        """``factor`` if the system still holds its values, else made again."""
-        cell = self.problem.model.cell
-        if factor is not None and cell.latest is factor and cell.weights is weight:
-            return factor
-        return factor_rows(self.problem.model, self.Lambda, weight, np.zeros_like(weight))
+    def _factor(self, weight: Floats, fixed: bool) -> BlockedFactor:
+        """The system with these weights: as it stands if it holds them, else made again."""
+        model = self.problem.model
+        cell = model.cell if fixed else model.bare
+        if cell.latest is not None and cell.weights is weight and cell.Lambda is self.Lambda:
+            return cell.latest
+        return factor_rows(model, self.Lambda, weight, np.zeros_like(weight), fixed)
 
-    def _observed(self) -> BlockedFactor:
-        return self._current(self.modes.factor, self.point.weight)
+    def _observed(self, fixed: bool | None = None) -> BlockedFactor:
+        """Observed information at the modes; with X where the modes were found with it."""
+        return self._factor(self.point.weight, self.problem.joint if fixed is None else fixed)
 
     def _determinant_factor(self) -> BlockedFactor:
         if self._expected is None:
             return self._observed()
-        weight = self._expected.weight
-        cell = self.problem.model.cell
-        return self._current(cell.latest if cell.weights is weight else None, weight)
+        return self._factor(self._expected.weight, self.problem.joint)
 
     @cached_property
     def _adjoint(self) -> _Adjoint:
         model, point = self.problem.model, self.point
         rows = model.rows
         determinant = self._expected or self.terms
-        blocks = inverse_blocks(model.cell, self._determinant_factor())
+        cell = model.cell if self.problem.joint else model.bare
+        blocks = inverse_blocks(cell, self._determinant_factor())
         leverage = rows.quadratic(blocks.diagonal, blocks.between)
         g = determinant.weight_slope * leverage
         right, fixed = rows.products(g)
         right = tuple(G @ L for G, L in zip(right, self.Lambda, strict=True))
         a, c = solve_effects(self._observed(), right, fixed if self.problem.joint else None)
-        t = rows.X @ c
+        t = rows.X @ c if self.problem.joint else np.zeros_like(g)
         rows.add_effects(t, [v @ L.T for v, L in zip(a, self.Lambda, strict=True)])
         scores, fixed_scores = rows.products(point.score)
         slopes, fixed_slopes = rows.products(g - point.weight * t)
@@ -288,7 +286,7 @@ class LaplaceEvaluation:
         """C'Z'V^-1 Z C, X'V^-1 Z C, X'V^-1 X for changes of Sigma given as (m, q, q) per term."""
         blocks, where = self.problem.partition.covariance.block_slopes(slopes)
         scores = self._adjoint.scores
-        factor = self._observed()
+        factor = self._observed(fixed=True)
         with one_blas_thread():
             CC, XC, XX = joint_information(factor, scores, blocks)
         return CC[np.ix_(where, where)], XC[:, where], XX

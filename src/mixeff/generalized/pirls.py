@@ -138,6 +138,8 @@ class Pirls:
             point = self.at(Lambda, start.u, fixed, dispersion)
             if not point.finite:
                 point = self.at(Lambda, none, fixed, dispersion)
+            elif not self.joint and self.last is not None and start is self.last.point:
+                point = self._predicted(Lambda, point, dispersion)
         if not point.finite:
             raise ConvergenceError(
                 "The likelihood cannot be computed at the starting values of the fixed effects: "
@@ -145,6 +147,23 @@ class Pirls:
                 "rescale the predictors, or choose a link that keeps the means in range."
             )
         return point
+
+    def _predicted(self, Lambda: Effects, point: Point, dispersion: float) -> Point:
+        """One Newton step from the last modes with the last factor, where that helps.
+
+        It carries the modes along to first order in the change of the parameters.
+        """
+        model = self.model
+        assert self.last is not None
+        factor = self.last.factor
+        if model.bare.latest is not factor or factor.inverts_in_place:
+            return point
+        scores, _ = model.bare_rows.products(point.score)
+        right = [p @ L - u for p, L, u in zip(scores, Lambda, point.u, strict=True)]
+        step, _ = solve_effects(factor, right, None)
+        u = tuple(a + b for a, b in zip(point.u, step, strict=True))
+        trial = self.at(Lambda, u, point.beta, dispersion)
+        return trial if trial.objective <= point.objective else point
 
     def at(self, Lambda: Effects, u: Effects, beta: Floats, dispersion: float) -> Point:
         """The rows' terms at given effects."""
@@ -186,7 +205,7 @@ class Pirls:
         working = point.eta - model.offset
         if not self.joint:
             working -= model.rows.X @ point.beta
-        return factor_rows(model, Lambda, weight, weight * working + point.score)
+        return factor_rows(model, Lambda, weight, weight * working + point.score, self.joint)
 
     def _length(self, point: Point, full: Point) -> float:
         """Squared length of the full step in the metric of the penalized information."""
@@ -221,14 +240,21 @@ class Pirls:
 
 
 def factor_rows(
-    model: GeneralizedModel, Lambda: Sequence[Floats], weight: Floats, products: Floats
+    model: GeneralizedModel,
+    Lambda: Sequence[Floats],
+    weight: Floats,
+    products: Floats,
+    fixed: bool,
 ) -> BlockedFactor:
     """Cross-products with these weights, factored; earlier factors are of no use from then on.
 
-    The random effects come first in the factor, so what is done to X'WX changes nothing for them.
-    It is made larger where X'V^-1 X is not positive: by negative observed weights, or by weights
-    that vanish where groups are separated.
+    Without ``fixed`` X takes no part. With it the random effects still come first in the factor, so
+    what is done to X'WX changes nothing for them: it is made larger where X'V^-1 X is not
+    positive, by negative observed weights or by weights that vanish where groups are separated.
     """
+    if not fixed:
+        model.bare_rows.fill(model.bare.products, weight, products)
+        return model.bare.factorize(Lambda, weight)
     cell = model.cell
     model.rows.fill(cell.products, weight, products)
     try:
@@ -255,10 +281,9 @@ def solve_effects(
 ) -> tuple[Effects, Floats]:
     """Solve with the penalized information; ``right`` (J, q) per factor, spherical.
 
-    With ``fixed`` (p,) the fixed effects are solved for too, else they are 0.
+    With ``fixed`` (p,) the fixed effects are solved for too: the factor must hold X then.
     """
-    p = factor.system.p
-    last = np.zeros(p) if fixed is None else fixed
+    last = np.zeros(factor.system.p) if fixed is None else fixed
     column = np.concatenate([*(r.ravel() for r in right), last])
     with one_blas_thread():
         found = solve(factor, column, fixed is not None)

@@ -129,7 +129,7 @@ class QuadratureEvaluation(LaplaceEvaluation):
         model = self.problem.model
         (group,), (Lambda,) = model.rows.groups, self.Lambda
         self._observed()
-        gram = model.cell.products.groups[0].gram
+        gram = model.bare.products.groups[0].gram
         M = Lambda.T @ gram @ Lambda + np.eye(Lambda.shape[0])
         T = np.linalg.cholesky(M)
         A = np.ascontiguousarray(np.linalg.inv(T).transpose(0, 2, 1))
@@ -156,7 +156,7 @@ class QuadratureEvaluation(LaplaceEvaluation):
         g = terms.weight_slope * leverage
         (right,), _ = rows.products(g)
         factor = self._observed()
-        gram = np.array(model.cell.products.groups[0].gram)
+        gram = np.array(model.bare.products.groups[0].gram)
         (a,), _ = solve_effects(factor, [right @ Lambda + sums.u_bar], None)
         t = np.zeros_like(g)
         rows.add_effects(t, [a @ Lambda.T])

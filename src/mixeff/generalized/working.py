@@ -33,7 +33,8 @@ class GeneralizedModel:
     observations : Observations
     offset : (n,) array
     rows : WeightedRows, X and Z in working coordinates
-    cell : Refillable, the penalized system
+    cell : Refillable, the penalized system with X behind the random effects
+    bare_rows, bare : the same without X: all that modes at known fixed effects need
     partition : Partition of theta
     coordinates : Coordinates, the way back to the caller's units
     expected : bool
@@ -50,6 +51,8 @@ class GeneralizedModel:
     offset: Floats
     rows: WeightedRows
     cell: Refillable
+    bare_rows: WeightedRows
+    bare: Refillable
     partition: Partition
     coordinates: Coordinates
     expected: bool
@@ -134,12 +137,15 @@ def working_generalized(
         Z = np.hstack([random[t].apply(design.random[t].values) for t in members])
         groups.append(LevelRows.of(term.codes, term.n_levels, Z))
     rows = WeightedRows.of(X * unit, groups, threads)
+    bare_rows = rows.without_fixed()
     unchanged = Response(0.0, np.zeros(design.X.shape[1]), 1.0, np.empty(0))
     return GeneralizedModel(
         observations=observations,
         offset=offset,
         rows=rows,
         cell=Refillable(rows.empty(), threads=threads),
+        bare_rows=bare_rows,
+        bare=Refillable(bare_rows.empty(), threads=threads),
         partition=partition,
         coordinates=Coordinates(in_units(fixed, unit), random, unchanged, 0.0),
         expected=expected,
