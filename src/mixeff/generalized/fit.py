@@ -16,7 +16,7 @@ from mixeff.errors import OptionError
 from mixeff.factor.threads import one_blas_thread
 from mixeff.generalized.estimate import GeneralizedEstimate
 from mixeff.generalized.families.family import Family
-from mixeff.generalized.information import exact_information, given_theta
+from mixeff.generalized.information import given_theta, observed_information
 from mixeff.generalized.laplace import LaplaceEvaluation, LaplaceProblem
 from mixeff.generalized.notes import fit_notes
 from mixeff.generalized.parameters import JointPartition
@@ -182,7 +182,7 @@ def _estimate(
     information = (
         given_theta(evaluation, theta, coordinates)
         if n_agq == 0
-        else exact_information(evaluation, theta, coordinates)
+        else observed_information(evaluation, theta, coordinates)
     )
     return GeneralizedEstimate(
         family=with_dispersion(model.family, evaluation.dispersion),
