@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -39,6 +40,20 @@ class Case:
         Arguments of the generator for ``--quick``.
     replicates : int
         Further responses written with the data.
+    family : str
+        Of a generalized model, which `glmer` fits; empty for a linear one.
+    against : str
+        What mixeff's seconds are compared with: ``lme4``, or ``peer``, the faster Python package.
+    lme4_nodes : int
+        lme4's ``nAGQ``: 1 is the Laplace approximation mixeff fits.
+    remark : str
+        A sentence below the table, where the comparison is not the plain one.
+    columns : dict
+        Columns added for packages whose formulas cannot transform, from the frame.
+    stated : dict
+        Package to (formula, column of weights or ""), where it needs another formula than ours.
+    patience : dict
+        Package to the seconds it is given at least.
     """
 
     name: str
@@ -52,10 +67,28 @@ class Case:
     beats_peer: bool = False
     small: dict[str, Any] = field(default_factory=dict)
     replicates: int = 0
+    family: str = ""
+    against: Literal["lme4", "peer"] = "lme4"
+    lme4_nodes: int = 1
+    remark: str = ""
+    columns: dict[str, Callable[[pd.DataFrame], pd.Series]] = field(default_factory=dict)
+    stated: dict[str, tuple[str, str]] = field(default_factory=dict)
+    patience: dict[str, float] = field(default_factory=dict)
 
 
 _SLEEP = "Reaction ~ Days + (Days | Subject)"
 _EVALUATIONS = "y ~ service + (1 | s) + (1 | d) + (1 | dept)"
+_USE = "use ~ age + I(age^2) + urban + livch + (1 | district)"
+_AGGRESSION = "r2 ~ Anger + Gender + btype + situ + (1 | id) + (1 | item)"
+
+
+def _both(formula: str) -> dict[str, tuple[str, str]]:
+    return {"glmm": (formula, ""), "mixedlm": (formula, "")}
+
+
+def _yes(name: str) -> Callable[[pd.DataFrame], pd.Series]:
+    return lambda frame: (frame[name] == "Y").astype(float)
+
 
 CASES = (
     Case(
@@ -150,6 +183,66 @@ CASES = (
         peers=(),
         replicates=1,
     ),
+    Case(
+        "cbpp",
+        "glmer: cbpp, binomial, 56 rows, whole call",
+        "cbpp",
+        "cbind(incidence, size - incidence) ~ period + (1 | herd)",
+        1 / 80,
+        family="binomial",
+        columns={
+            "failures": lambda frame: frame["size"] - frame["incidence"],
+            "share": lambda frame: frame["incidence"] / frame["size"],
+        },
+        stated={
+            "glmm": ("cbind(incidence, failures) ~ period + (1 | herd)", ""),
+            "mixedlm": ("share ~ period + (1 | herd)", "size"),
+        },
+    ),
+    Case(
+        "Contraception",
+        "glmer: Contraception, Bernoulli, 1934 rows",
+        "Contraception",
+        _USE,
+        1 / 60,
+        family="binomial",
+        columns={"used": _yes("use"), "age2": lambda frame: frame["age"] ** 2},
+        stated=_both(_USE.replace("use", "used").replace("I(age^2)", "age2")),
+    ),
+    Case(
+        "VerbAgg",
+        "glmer: VerbAgg, Bernoulli, 7584 rows, two crossed factors",
+        "VerbAgg",
+        _AGGRESSION,
+        1 / 60,
+        family="binomial",
+        columns={"yes": _yes("r2")},
+        stated=_both(_AGGRESSION.replace("r2", "yes")),
+    ),
+    Case(
+        "poisson",
+        "glmer: Poisson, 1e5 rows, 5e3 groups, correlated slope",
+        "simulated.poisson_slopes",
+        "y ~ x + (x | g)",
+        1 / 60,
+        family="poisson",
+        small={"rows": 5_000, "count": 250},
+    ),
+    Case(
+        "bernoulli",
+        "glmer: Bernoulli, 1e6 rows, 1e4 x 1e3 crossed, against the best peer",
+        "simulated.bernoulli_crossed",
+        "y ~ x + (1 | a) + (1 | b)",
+        1 / 12,
+        family="binomial",
+        against="peer",
+        lme4_nodes=0,
+        remark="lme4 fits the large Bernoulli model with nAGQ = 0 only: with a million rows its "
+        "Laplace fit takes more than ten minutes. Its log-likelihood there is the Laplace "
+        "approximation at rougher estimates, and its time is not what mixeff's is compared with.",
+        small={"rows": 20_000, "first": 400, "second": 100},
+        patience={"glmm": 900.0},
+    ),
 )
 
 
@@ -161,7 +254,8 @@ def frame_of(case: Case, quick: bool) -> pd.DataFrame:
     import mixeff as mx
 
     if not case.source.startswith("simulated."):
-        return mx.load_dataset(case.source)
+        frame = mx.load_dataset(case.source)
+        return frame.assign(**case.columns) if case.columns else frame
     make = getattr(simulated, case.source.removeprefix("simulated."))
     columns = make(**(case.small if quick else {}))
     return pd.DataFrame(

@@ -20,7 +20,11 @@ from memory import peak_above, reset_peak
 
 def fitter(spec: dict[str, Any], data: Any) -> Callable[[], tuple[float, int | None]]:
     """A function that fits once and returns (log-likelihood, evaluations)."""
-    formula = spec["formula"]
+    formula, weights = spec.get("stated") or (spec["formula"], "")
+    if spec["family"]:
+        return generalized_fitter(
+            spec, data, formula, data[weights].to_numpy() if weights else None
+        )
     if spec["peer"] == "glmm":
         import glmm
 
@@ -47,6 +51,32 @@ def fitter(spec: dict[str, Any], data: Any) -> Callable[[], tuple[float, int | N
         return float(model.fit(reml=True).llf), None
 
     return fit_statsmodels
+
+
+def generalized_fitter(
+    spec: dict[str, Any], data: Any, formula: str, weights: Any
+) -> Callable[[], tuple[float, int | None]]:
+    """The same for a generalized model; both packages report log-likelihoods with all constants."""
+    family = spec["family"]
+    if spec["peer"] == "glmm":
+        import glmm
+
+        def fit_glmm() -> tuple[float, int | None]:
+            # Standard errors from the Hessian, its default and what mixeff computes. No tables of
+            # likelihood-ratio tests, for which it would fit a Poisson model again per term.
+            fit = glmm.fit(data, formula, family, weights=weights, anova_test="Wald")
+            return float(fit.loglik), int(fit.n_eval)
+
+        return fit_glmm
+    import mixedlm
+
+    kinds = {"binomial": mixedlm.families.Binomial, "poisson": mixedlm.families.Poisson}
+
+    def fit_mixedlm() -> tuple[float, int | None]:
+        fit = mixedlm.glmer(formula, data, family=kinds[family](), weights=weights)
+        return float(fit.logLik().value), None  # it counts iterations, not evaluations
+
+    return fit_mixedlm
 
 
 def main() -> None:

@@ -35,6 +35,8 @@ def about(record: dict[str, Any]) -> str:
         lines += ["", "Not met:", ""]
         lines += [f"- {title}: {'; '.join(why)}." for title, why in missed]
     for row in record["rows"]:
+        if row.get("remark"):
+            lines += ["", row["remark"]]
         for name, result in row["peers"].items():
             if "failed" in result:
                 lines += ["", f"{name} gave no result for {row['title']}: {result['failed']}"]
@@ -67,6 +69,12 @@ def work(counts: dict[str, Any], instructions: dict[str, Any]) -> str:
         f"- {len(evaluations)} reference models: {median(evaluations):g} evaluations in the "
         f"median, {evaluations[0]} to {evaluations[-1]}."
     ]
+    if counts.get("generalized"):
+        found = sorted(counts["generalized"].values())
+        lines.append(
+            f"- {len(found)} generalized models: {median(found):g} evaluations in the median, "
+            f"{found[0]} to {found[-1]}."
+        )
     for name, found in counts["simulated"].items():
         lines.append(
             f"- small version of `{name}`: {found['evaluations']} evaluations, "

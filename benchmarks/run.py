@@ -32,8 +32,11 @@ def time_case(case: Case, folder: Path, options: argparse.Namespace) -> Row:
     write_frame(frame, folder, responses)
     spec: Row = {"folder": str(folder), "formula": case.formula, "kind": case.kind}
     spec |= {"limits": [options.repeats, options.budget], "once": options.r_once}
+    spec |= {"family": case.family, "nodes": case.lme4_nodes}
     row: Row = {"case": case.name, "title": case.title, "formula": case.formula}
     row |= {"kind": case.kind, "asked": case.asked, "beats_peer": case.beats_peer}
+    row |= {"against": case.against, "family": case.family, "remark": case.remark}
+    row["lme4_nodes"] = case.lme4_nodes
     row |= {"load_average": os.getloadavg(), "measured": now(), "revision": revision()}
     row["mixeff"] = children.mixeff(spec, options.timeout)
     spec["theta"] = next((r["theta"] for r in row["mixeff"] if "theta" in r), None)
@@ -45,7 +48,9 @@ def time_case(case: Case, folder: Path, options: argparse.Namespace) -> Row:
     wanted = (*case.peers, "statsmodels") if case.statsmodels else case.peers
     for name in (p for p in wanted if p in options.peers):
         peer_spec = spec | {"peer": name, "statsmodels": case.statsmodels}
-        row["peers"][name] = children.peer(options.peer_python, peer_spec, options.peer_timeout)
+        peer_spec["stated"] = case.stated.get(name)
+        seconds = max(options.peer_timeout, case.patience.get(name, 0.0))
+        row["peers"][name] = children.peer(options.peer_python, peer_spec, seconds)
     for file in folder.iterdir():
         file.unlink()
     return row
@@ -114,6 +119,7 @@ def report(rows: list[Row], note: str) -> str:
     missed = [(d["title"], d["verdicts"]) for d in map(digest, rows) if d["verdicts"]]
     lines = [times_table(rows), "", fits_table(rows), "", about + ".", busiest(rows)]
     lines += [note] if note else []
+    lines += [row["remark"] for row in rows if row.get("remark")]
     for row in rows:
         for name, result in row["peers"].items():
             if "failed" in result:

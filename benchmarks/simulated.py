@@ -101,3 +101,27 @@ def partially_crossed(
     y = 0.3 * x + rng.normal(0, 0.8, first)[a] + rng.normal(0, 0.5, second)[b]
     y += rng.normal(size=rows)
     return {"y": y, "x": x, "a": hidden[0][a], "b": hidden[1][b]}
+
+
+def poisson_slopes(rows: int = 100_000, count: int = 5_000, seed: int = 6) -> Frame:
+    """``y ~ x + (x | g)``, counts with mean near two: a correlated slope in every group."""
+    rng = np.random.default_rng(seed)
+    g = rng.integers(0, count, rows)
+    g[:count] = np.arange(count)
+    x = rng.normal(size=rows)
+    effect = rng.multivariate_normal([0, 0], [[0.36, 0.06], [0.06, 0.09]], count)
+    eta = 0.4 + 0.3 * x + effect[g, 0] + effect[g, 1] * x
+    return {"y": rng.poisson(np.exp(eta)).astype(np.float64), "x": x, "g": g}
+
+
+def bernoulli_crossed(
+    rows: int = 1_000_000, first: int = 10_000, second: int = 1_000, seed: int = 7
+) -> Frame:
+    """``y ~ x + (1 | a) + (1 | b)``: answers of many persons to many items, four in ten yes."""
+    rng = np.random.default_rng(seed)
+    a, b = rng.integers(0, first, rows), rng.integers(0, second, rows)
+    a[:first], b[:second] = np.arange(first), np.arange(second)
+    x = rng.normal(size=rows)
+    eta = -0.5 + 0.5 * x + rng.normal(0.0, 0.8, first)[a] + rng.normal(0.0, 0.6, second)[b]
+    yes = rng.random(rows) < 1.0 / (1.0 + np.exp(-eta))
+    return {"y": yes.astype(np.float64), "x": x, "a": a, "b": b}

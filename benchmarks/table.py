@@ -26,7 +26,9 @@ def digest(row: Row) -> Row:
     out: Row = {"case": row["case"], "title": row["title"], "asked": row["asked"]}
     out |= {"ours": _seconds(ours), "lme4": _seconds(lme4), "peer": peer}
     out["peer_seconds"] = _seconds(peers[peer]) if peer else None
-    base = median(ours["first_fit"]) if ours and row["kind"] == "refit" else out["lme4"]
+    base = out["peer_seconds"] if row.get("against") == "peer" else out["lme4"]
+    if ours and row["kind"] == "refit":
+        base = median(ours["first_fit"])
     out["compared"] = base
     out["ratio"] = out["ours"] / base if out["ours"] and base else None
     out["threads"] = ours["threads"] if ours else None
@@ -39,6 +41,8 @@ def digest(row: Row) -> Row:
     out["lme4_loglik"] = lme4["loglik"] if lme4 else None
     out["difference"] = _difference(ours, lme4)
     out["peer_difference"] = _difference(ours, peers[peer]) if peer else None
+    out["lme4_nodes"] = row.get("lme4_nodes", 1)
+    out["lower_than"] = [k for k, r in peers.items() if _lower(out["loglik"], _difference(ours, r))]
     out["lme4_failed"] = next((r["failed"] for r in row.get("lme4") or [] if "failed" in r), None)
     out["verdicts"] = _verdicts(row, out)
     return out
@@ -58,6 +62,13 @@ def _difference(ours: Row | None, other: Row | None) -> float | None:
     return float(ours["loglik"] - other["loglik"])
 
 
+def _lower(loglik: float | None, difference: float | None) -> bool:
+    """Whether our log-likelihood is lower by more than rounding."""
+    if loglik is None or difference is None:
+        return False
+    return difference < -max(EQUAL, EQUAL_RELATIVE * abs(loglik))
+
+
 def _verdicts(row: Row, out: Row) -> list[str]:
     """What is asked and not met; empty when everything is."""
     missed: list[str] = []
@@ -72,9 +83,9 @@ def _verdicts(row: Row, out: Row) -> list[str]:
         share = out["memory"] / out["lme4_memory"] if out["lme4_memory"] else float("inf")
         if out["memory"] > JUDGED_MEMORY and share > 0.5:
             missed.append(f"memory {share:.2g} of lme4's")
-    rounding = max(EQUAL, EQUAL_RELATIVE * abs(out["loglik"] or 0.0))
-    if out["difference"] is not None and out["difference"] < -rounding:
+    if _lower(out["loglik"], out["difference"]):
         missed.append("log-likelihood lower")
+    missed += [f"log-likelihood lower than {name}'s" for name in out["lower_than"]]
     return missed
 
 
@@ -98,13 +109,20 @@ def times_table(rows: list[Row]) -> str:
     lines = [header]
     for d in map(digest, rows):
         against = d["ours"] / d["peer_seconds"] if d["ours"] and d["peer_seconds"] else None
-        met = "-" if d["ratio"] is None else "; ".join(d["verdicts"]) or "yes"
+        met = "; ".join(d["verdicts"]) or ("-" if d["ratio"] is None else "yes")
         lines.append([
-            d["title"], _number(d["ours"]), _number(d["lme4"]) if d["lme4"] else d["lme4_failed"]
-            or "-", fraction(d["ratio"]), fraction(d["asked"]), met, d["peer"] or "-",
-            _number(d["peer_seconds"]), fraction(against),
+            d["title"], _number(d["ours"]), _lme4_cell(d), fraction(d["ratio"]),
+            fraction(d["asked"]), met, d["peer"] or "-", _number(d["peer_seconds"]),
+            fraction(against),
         ])  # fmt: skip
     return markdown(lines)
+
+
+def _lme4_cell(d: Row) -> str:
+    """Seconds, or why there are none."""
+    if not d["lme4"]:
+        return d["lme4_failed"] or "-"
+    return _number(d["lme4"]) + ("" if d["lme4_nodes"] == 1 else f" (nAGQ = {d['lme4_nodes']})")
 
 
 def fits_table(rows: list[Row]) -> str:
