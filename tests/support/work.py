@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ import numpy as np
 import pytest
 
 import mixeff as mx
+from mixeff.errors import MixeffWarning
 from mixeff.linear.working import working_model
 from support.fits import fit_case
-from support.reference import case_ids
+from support.reference import case_ids, load_case, load_frame
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = ROOT / "tests" / "work" / "counts.json"
@@ -49,8 +51,25 @@ SIMULATED: dict[str, tuple[str, str, dict[str, Any]]] = {
 }
 
 
+GENERALIZED: dict[str, tuple[str, str, str, dict[str, Any]]] = {
+    "poisson": ("poisson_slopes", "y ~ x + (x | g)", "poisson", {"rows": 5_000, "count": 250}),
+    "bernoulli": (
+        "bernoulli_crossed",
+        "y ~ x + (1 | a) + (1 | b)",
+        "binomial",
+        {"rows": 20_000, "first": 400, "second": 100},
+    ),
+}
+"""Small versions of the generalized benchmarks: generator, formula, family, arguments."""
+
+
 def simulate(name: str) -> dict[str, Any]:
     """The small version of a benchmark's data; whole numbers become levels."""
+    maker, _, arguments = SIMULATED[name]
+    return _simulated(maker, arguments)
+
+
+def _simulated(maker: str, arguments: dict[str, Any]) -> dict[str, Any]:
     folder = str(ROOT / "benchmarks")
     if folder not in sys.path:
         sys.path.append(folder)
@@ -58,7 +77,6 @@ def simulate(name: str) -> dict[str, Any]:
         module = importlib.import_module("simulated")
     except ModuleNotFoundError:
         pytest.skip("benchmarks/ is not part of this copy")
-    maker, _, arguments = SIMULATED[name]
     columns = getattr(module, maker)(**arguments)
     return {k: v.astype(str) if v.dtype.kind in "iu" else v for k, v in columns.items()}
 
@@ -66,6 +84,33 @@ def simulate(name: str) -> dict[str, Any]:
 def evaluations_of_case(name: str) -> int:
     """Evaluations of the criterion of one reference case, all starts together."""
     return int(fit_case(name).convergence.evaluations)
+
+
+def generalized_models() -> list[str]:
+    """Every generalized reference case, and the simulated models."""
+    return [*case_ids("glmm"), *GENERALIZED]
+
+
+def evaluations_of_generalized(name: str) -> int:
+    """Evaluations of the approximated likelihood, all starts together."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MixeffWarning)  # of the model; other tests are for them
+        if name in GENERALIZED:
+            maker, formula, family, arguments = GENERALIZED[name]
+            fit = mx.glmer(formula, _simulated(maker, arguments), family)
+        else:
+            case = load_case(name)
+            fit = mx.glmer(
+                case["formula"],
+                load_frame(case["data"]),
+                case["family"],
+                link=case["link"],
+                n_agq=case["nAGQ"],
+                weights=case.get("weights"),
+                offset=case.get("offset"),
+                control=mx.Control(double_bar="lme4"),
+            )
+    return int(fit.convergence.evaluations)
 
 
 def work_of_simulated(name: str) -> dict[str, int]:
@@ -120,6 +165,7 @@ def _arrays(value: object, seen: set[int]) -> Iterator[np.ndarray[Any, Any]]:
 def measure_all() -> dict[str, dict[str, Any]]:
     """The whole table, as committed in tests/work/counts.json."""
     return {
+        "generalized": {name: evaluations_of_generalized(name) for name in generalized_models()},
         "reference": {name: evaluations_of_case(name) for name in case_ids("lmm")},
         "simulated": {name: work_of_simulated(name) for name in SIMULATED},
     }

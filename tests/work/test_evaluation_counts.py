@@ -12,7 +12,14 @@ import json
 import pytest
 
 from support.reference import case_ids
-from support.work import SIMULATED, TABLE, evaluations_of_case, work_of_simulated
+from support.work import (
+    SIMULATED,
+    TABLE,
+    evaluations_of_case,
+    evaluations_of_generalized,
+    generalized_models,
+    work_of_simulated,
+)
 
 COUNTS = json.loads(TABLE.read_text(encoding="utf-8"))
 ADVICE = "If the rise is meant and worth it: python scripts/count_work.py --write"
@@ -25,11 +32,17 @@ def allowed(counted: int) -> int:
 def test_every_case_is_counted():
     assert set(COUNTS["reference"]) == set(case_ids("lmm"))
     assert set(COUNTS["simulated"]) == set(SIMULATED)
+    assert set(COUNTS["generalized"]) == set(generalized_models())
 
 
 @pytest.mark.parametrize("name", sorted(COUNTS["reference"]))
 def test_reference_case(name):
     assert evaluations_of_case(name) <= allowed(COUNTS["reference"][name]), ADVICE
+
+
+@pytest.mark.parametrize("name", sorted(COUNTS["generalized"]))
+def test_generalized_model(name):
+    assert evaluations_of_generalized(name) <= allowed(COUNTS["generalized"][name]), ADVICE
 
 
 @pytest.mark.parametrize("name", sorted(SIMULATED))
