@@ -71,7 +71,7 @@ def _lower(loglik: float | None, difference: float | None) -> bool:
 
 def _verdicts(row: Row, out: Row) -> list[str]:
     """What is asked and not met; empty when everything is."""
-    missed: list[str] = []
+    missed = [f"mixeff failed: {r['failed']}" for r in row["mixeff"] if "failed" in r][:1]
     if row["asked"] is not None and out["ratio"] is not None and out["ratio"] > row["asked"]:
         missed.append(f"time {out['ratio'] / row['asked']:.2g} times what is asked")
     slower = out["ours"] and out["peer_seconds"] and out["ours"] > out["peer_seconds"]

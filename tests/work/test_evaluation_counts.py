@@ -2,7 +2,8 @@
 
 The counts are what this version needs, written by scripts/count_work.py. They follow from the data
 and the method, not from the machine; another BLAS may round a borderline step differently, so one
-evaluation more than the table is allowed where the table says seven or more.
+evaluation more than the table is allowed where the table says seven or more, one in twenty where
+it says more than forty (a generalized model far from quadratic).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ ADVICE = "If the rise is meant and worth it: python scripts/count_work.py --writ
 
 
 def allowed(counted: int) -> int:
-    return counted + (1 if counted >= 7 else 0)
+    return counted + (max(1, counted // 20) if counted >= 7 else 0)
 
 
 def test_every_case_is_counted():
