@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mixeff.control import Control
 from mixeff.design.design import Design
-from mixeff.errors import OptionError
+from mixeff.errors import ConvergenceError, OptionError
 from mixeff.factor.threads import one_blas_thread
 from mixeff.generalized.estimate import GeneralizedEstimate
 from mixeff.generalized.families.family import Family
@@ -20,7 +20,7 @@ from mixeff.generalized.information import given_theta, observed_information
 from mixeff.generalized.laplace import LaplaceEvaluation, LaplaceProblem
 from mixeff.generalized.notes import fit_notes
 from mixeff.generalized.parameters import JointPartition
-from mixeff.generalized.pirls import Pirls
+from mixeff.generalized.pirls import Pirls, Point
 from mixeff.generalized.quadrature import QuadratureProblem, check_quadrature
 from mixeff.generalized.starting import starting_theta
 from mixeff.generalized.working import GeneralizedModel, working_generalized
@@ -30,6 +30,10 @@ from mixeff.optimize.sentences import TermNames, verdict
 from mixeff.optimize.starts import extra_starts
 
 Floats = NDArray[np.float64]
+Effects = tuple[Floats, ...]
+
+SMALLER = (1.0, 0.3, 0.1, 0.01)
+"""Parts of the first standard deviations tried until the likelihood can be computed."""
 
 ROUGH = 1e-6
 """How well, in deviance units, the fixed effects the search starts from are found."""
@@ -143,9 +147,9 @@ def _maximize(model: GeneralizedModel, first: _Start, n_agq: int, control: Contr
     beta = model.first.beta if first.beta is None else first.beta
     begin = pirls.at(Lambda, model.zero_effects(), beta, first.dispersion)
     if first.beta is None or n_agq == 0:
-        begin = pirls.find(Lambda, None, first.dispersion, begin, ROUGH).point
+        begin = _with_fixed_effects(pirls, Lambda, first.dispersion, begin)
     free = [] if n_agq == 0 else [begin.beta]
-    if model.family.has_dispersion:
+    if model.observations.estimates_dispersion:
         free.append(np.array([math.log(first.dispersion)]))
     behind = np.concatenate([*free, np.empty(0)])
     partition = JointPartition(model.partition, behind.size)
@@ -155,6 +159,7 @@ def _maximize(model: GeneralizedModel, first: _Start, n_agq: int, control: Contr
     ]
     at = np.concatenate([first.theta, behind])
     laplace = LaplaceProblem(model, partition, joint=n_agq == 0, start=begin)
+    at = _reachable(laplace, at)
     if n_agq <= 1:
         return solve(laplace, at, control, others=others)
     # Laplace first: its evaluations cost a fraction, and its optimum is near.
@@ -164,6 +169,28 @@ def _maximize(model: GeneralizedModel, first: _Start, n_agq: int, control: Contr
         others.insert(0, np.array(at))
     problem = QuadratureProblem(model, partition, joint=False, start=begin, pirls=laplace.pirls)
     return solve(problem.with_nodes(n_agq), start, control, others=others)
+
+
+def _with_fixed_effects(pirls: Pirls, Lambda: Effects, dispersion: float, begin: Point) -> Point:
+    """The start with fixed effects found together with the modes, where they can be."""
+    try:
+        return pirls.find(Lambda, None, dispersion, begin, ROUGH).point
+    except ConvergenceError:  # a link that allows impossible means: those without random effects
+        return begin
+
+
+def _reachable(problem: LaplaceProblem, at: Floats) -> Floats:
+    """The start with smaller variances, if the modes cannot be found with those of the start."""
+    k = problem.partition.n_theta
+    for part in SMALLER:
+        trial = np.array(at)
+        trial[:k] *= part
+        try:
+            problem.evaluate(trial)
+        except ConvergenceError:
+            continue
+        return trial
+    return at
 
 
 def _estimate(

@@ -89,8 +89,8 @@ class LaplaceProblem:
         """Fixed effects (None with ``joint``) and dispersion at a point."""
         free = self.partition.free(point)
         beta = None if self.joint else np.array(free[: self.model.p])
-        dispersion = math.exp(min(free[-1], 700.0)) if self.model.family.has_dispersion else 1.0
-        return beta, dispersion
+        known = self.model.observations.known_dispersion
+        return beta, math.exp(min(free[-1], 700.0)) if known is None else known
 
     def evaluate(self, theta: Floats) -> LaplaceEvaluation:
         """Find the modes; derivatives are computed when first asked for.
@@ -210,7 +210,7 @@ class LaplaceEvaluation:
         parts = [partition.covariance.pull_back([2.0 * Xi @ L for Xi, L in pairs])]
         if not self.problem.joint:
             parts.append(adjoint.fixed_slopes - 2.0 * adjoint.fixed_scores)
-        if self.problem.model.family.has_dispersion:
+        if self.problem.model.observations.estimates_dispersion:
             parts.append(np.array([self._dispersion_slope(adjoint)]))
         return np.concatenate(parts)
 
@@ -266,7 +266,7 @@ class LaplaceEvaluation:
         return self._with_dispersion(out)
 
     def _with_dispersion(self, out: Floats) -> Floats:
-        if not self.problem.model.family.has_dispersion:
+        if not self.problem.model.observations.estimates_dispersion:
             return out
         terms = self.problem.model.terms(self.point.eta, self.dispersion, curvature=True)
         assert terms.loglik_rr is not None

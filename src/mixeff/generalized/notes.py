@@ -18,6 +18,8 @@ Floats = NDArray[np.float64]
 _WEAK = 1e-4  # information per row of a coefficient, in units of a row's own: below, look closer
 _LARGEST_LP = 200_000  # entries of X in a linear program
 _ENDLESS = 10.0  # standard deviation of random effects, in standard deviations of a row
+_CERTAIN = 15.0  # a binomial's standard deviation at which nearly all chances are zero or one
+_UNKNOWN = 0.05  # information on the log of one, per level; 2 where every level tells its effect
 _NODES = {1: 7, 2: 5}  # for the error of Laplace, by random effects per level
 _AFFORDABLE = 300_000  # rows times nodes
 _LOGLIK, _COEFFICIENT, _SPREAD = 0.5, 0.1, 0.1  # differences worth a sentence
@@ -40,7 +42,7 @@ def fit_notes(
     information : Information, there
     n_agq : int
     """
-    notes = [*separation(design, evaluation), *runaway(design, evaluation)]
+    notes = [*separation(design, evaluation), *runaway(design, evaluation, theta, information)]
     if not information.positive and not notes:
         notes.append(
             "The Hessian of the log-likelihood is not positive definite at the optimum, so there "
@@ -103,19 +105,26 @@ def separating_direction(X: Floats, y: Floats, binomial: bool) -> Floats | None:
     return np.asarray(found.x)
 
 
-def runaway(design: Design, evaluation: LaplaceEvaluation) -> list[str]:
-    """Standard deviations so large that the responses hardly vary within levels."""
+def runaway(
+    design: Design, evaluation: LaplaceEvaluation, theta: Floats, information: Information
+) -> list[str]:
+    """Standard deviations so large that the data no longer tell how large."""
     problem = evaluation.problem
     found = []
-    factors = problem.partition.term_factors(evaluation.theta)
-    for term, Lambda in zip(design.random, factors, strict=True):
+    inner = problem.partition.term_factors(evaluation.theta)
+    known = theta**2 * np.diagonal(information.matrix)[: theta.size]
+    parts = problem.model.partition.split(known)
+    own = problem.model.partition.term_factors(theta)
+    binomial = problem.model.family.name == "binomial"
+    for term, Lambda, part, L in zip(design.random, inner, parts, own, strict=True):
         sizes = np.linalg.norm(Lambda, axis=1)
-        if float(sizes.max()) > _ENDLESS:
+        unknown = float(part.max()) < _UNKNOWN * term.n_levels
+        certain = binomial and term.has_intercept and float(np.abs(L[0, 0])) > _CERTAIN
+        if float(sizes.max()) > _ENDLESS and (unknown or certain):
             found.append(
                 f"The standard deviation of {term.columns[int(np.argmax(sizes))]} in {term.label} "
-                f"is {sizes.max():.0f} times the standard deviation of an observation: within most "
-                f"levels of {term.group} the responses are all alike, and the variance may have no "
-                "finite estimate."
+                f"has hardly an upper limit: within most levels of {term.group} the responses are "
+                "all alike, and the variance may have no finite estimate."
             )
     return found
 

@@ -41,6 +41,18 @@ class Observations:
         make = getattr(family, "compiled", None)  # a family of the user's own has none
         return cls(family, y, weights, None if make is None else make(y, weights, threads))
 
+    @property
+    def known_dispersion(self) -> float | None:
+        """What is not estimated: one without dispersion, or the shape given with the family."""
+        if not self.family.has_dispersion:
+            return 1.0
+        return getattr(self.family, "shape", None)
+
+    @property
+    def estimates_dispersion(self) -> bool:
+        """Log dispersion is a parameter."""
+        return self.known_dispersion is None
+
     def terms(
         self,
         eta: Floats,

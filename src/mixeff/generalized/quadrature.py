@@ -168,7 +168,7 @@ class QuadratureEvaluation(LaplaceEvaluation):
         slope[:, ~np.any(Lambda != 0.0, axis=0)] = 0.0  # even in a vanished column
         covariance = self.problem.partition.covariance
         parts = [covariance.pull_back(covariance.per_term_square([slope])), sums.beta_bar + Xv]
-        if model.family.has_dispersion:
+        if model.observations.estimates_dispersion:
             assert terms.weight_r is not None
             assert terms.score_r is not None
             own = sums.dispersion_bar + terms.weight_r @ leverage + terms.score_r @ t

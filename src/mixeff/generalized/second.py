@@ -79,7 +79,7 @@ class _Derivatives:
         self.G = gram
         M = self.Lambda.T @ gram @ self.Lambda + np.eye(self.Lambda.shape[0])
         self.inverse = np.linalg.inv(M)
-        self.dispersed = self.model.family.has_dispersion
+        self.dispersed = self.model.observations.estimates_dispersion
 
     def _roots(self) -> tuple[Floats, Floats]:
         """Working Lambda (Q, Q) of the caller's theta, and (k, Q, Q) its derivatives."""

@@ -66,9 +66,10 @@ def fixed_start(
         return observations.terms(offset + X @ beta, dispersion, expected=True)
 
     beta, terms = _first(observations, offset, X, constant)
-    dispersion = 1.0
+    known = observations.known_dispersion
+    dispersion = 1.0 if known is None else known
     for _ in range(_STEPS):
-        if observations.family.has_dispersion:
+        if known is None:
             dispersion = _dispersion(observations, offset + X @ beta, dispersion)
             terms = at(beta, dispersion)
         step = _least_squares(X, terms.weight, X.T @ terms.score)

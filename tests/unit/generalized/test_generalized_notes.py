@@ -9,6 +9,7 @@ import pytest
 from mixeff.control import Control
 from mixeff.generalized.estimate import GeneralizedEstimate
 from mixeff.generalized.families.lookup import family_of
+from mixeff.generalized.families.negative_binomial import NegativeBinomial
 from mixeff.generalized.fit import fit_generalized
 from mixeff.generalized.notes import separating_direction
 from support.generalized import fit_engine
@@ -78,3 +79,20 @@ def test_a_rough_laplace_approximation_is_told():
     (note,) = fit_engine("bacteria_cauchit_p").notes
     assert "adaptive quadrature would change the log-likelihood" in note
     assert fit_engine("cbpp_laplace").notes == ()
+
+
+def test_a_known_shape_is_not_estimated():
+    """With the shape given, the likelihood is that of the estimated one at this shape or less."""
+    data = frame()
+    data["c"] = np.random.default_rng(1).negative_binomial(2, 0.4, len(data)).astype(float)
+    design = make_design(data, "c", ("(Intercept)", "x"), (("g", ("(Intercept)",)),))
+    free = fit_generalized(design, family_of("negative_binomial"), control=Control(threads=1))
+    assert free.dispersion is not None
+    known = fit_generalized(design, NegativeBinomial(free.dispersion), control=Control(threads=1))
+    assert known.dispersion == free.dispersion
+    assert known.loglik == pytest.approx(free.loglik, abs=1e-7)
+    assert known.information.shape[0] == free.information.shape[0] - 1
+    other = fit_generalized(
+        design, NegativeBinomial(2 * free.dispersion), control=Control(threads=1)
+    )
+    assert other.loglik < free.loglik
