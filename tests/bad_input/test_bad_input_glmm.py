@@ -307,6 +307,30 @@ WARNINGS: list[tuple[str, Callable[[], Any], type[Warning], list[str]]] = [
         ["1 row", "weight zero", "3"],
     ),
     (
+        "complete separation",
+        lambda: binomial("I(period == '1') ~ period + (1 | herd)"),
+        errors.ConvergenceWarning,
+        ["separated by", "period", "leave the predictor out"],
+    ),
+    (
+        "quasi-complete separation",
+        lambda: binomial(
+            "y ~ period + (1 | herd)",
+            cbpp().assign(y=lambda d: (d["period"] == "1") | (d["incidence"] > 0)),
+        ),
+        errors.ConvergenceWarning,
+        ["separated by", "period"],
+    ),
+    (
+        "a level without any counts",
+        lambda: counts(
+            "y ~ factor(period) + (1 | subject)",
+            data=epil().assign(y=lambda d: d["y"].where(d["period"] != 4, 0)),
+        ),
+        errors.ConvergenceWarning,
+        ["separated by factor(period)4"],
+    ),
+    (
         "rank deficient",
         lambda: counts("y ~ lbase + I(2 * lbase) + (1 | subject)"),
         errors.DesignWarning,

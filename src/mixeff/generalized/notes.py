@@ -23,6 +23,7 @@ _UNKNOWN = 0.05  # information on the log of one, per level; 2 where every level
 _NODES = {1: 7, 2: 5}  # for the error of Laplace, by random effects per level
 _AFFORDABLE = 300_000  # rows times nodes
 _LOGLIK, _COEFFICIENT, _SPREAD = 0.5, 0.1, 0.1  # differences worth a sentence
+_ROUGH = "With few observations per level of"
 
 
 def fit_notes(
@@ -51,6 +52,11 @@ def fit_notes(
     if n_agq == 1 and information.positive and not notes:
         notes += laplace_error(design, evaluation, theta, information)
     return tuple(notes)
+
+
+def is_advice(note: str) -> bool:
+    """Whether a note tells how to do better, rather than that numbers of the fit mean nothing."""
+    return note.startswith(_ROUGH)
 
 
 def separation(design: Design, evaluation: LaplaceEvaluation) -> list[str]:
@@ -156,7 +162,7 @@ def laplace_error(
     change = f"the log-likelihood by {gain:+.2f}" if abs(gain) >= _LOGLIK else ""
     what = " and ".join(part for part in (change, moved) if part)
     return [
-        f"With few observations per level of {design.random[0].group} the Laplace approximation is "
+        f"{_ROUGH} {design.random[0].group} the Laplace approximation is "
         f"rough here: adaptive quadrature would change {what}. Fit with n_agq={max(nodes, 9)} "
         "(or more) to have it exact."
     ]

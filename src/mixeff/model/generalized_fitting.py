@@ -16,6 +16,7 @@ from mixeff.generalized.estimate import GeneralizedEstimate
 from mixeff.generalized.families.family import Family
 from mixeff.generalized.families.lookup import family_of
 from mixeff.generalized.fit import fit_generalized
+from mixeff.generalized.notes import is_advice
 from mixeff.model.effects import terms_by_group
 from mixeff.model.fitting import checked_control, checked_start, kept_data, read_formula
 from mixeff.model.generalized_fit import GeneralizedMixedModel
@@ -93,7 +94,7 @@ def prepare(
 def fit_design(
     request: Request, design: Design, like: GeneralizedEstimate | None = None
 ) -> GeneralizedMixedModel:
-    """Estimate, and warn if the optimality conditions do not hold at the end.
+    """Estimate, and warn of separation, a variance without end, or conditions that do not hold.
 
     ``like`` is a fit of the same design to another response.
     """
@@ -107,8 +108,10 @@ def fit_design(
         like=like,
     )
     verdict = estimate.convergence
-    if not verdict.ok:
-        notify(verdict.sentence, ConvergenceWarning)
+    # What the summary says is said at once where numbers of the fit mean nothing.
+    troubles = [note for note in estimate.notes if not is_advice(note)]
+    for sentence in troubles or ([] if verdict.ok else [verdict.sentence]):
+        notify(sentence, ConvergenceWarning)
     return GeneralizedMixedModel(request, design, estimate)
 
 

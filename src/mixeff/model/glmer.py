@@ -70,7 +70,8 @@ def glmer(
     Warns
     -----
     ConvergenceWarning
-        The optimality conditions do not hold at the point returned.
+        Predictors separate the responses, a variance grows without end, or the optimality
+        conditions do not hold at the point returned.
 
     Notes
     -----

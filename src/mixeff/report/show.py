@@ -19,7 +19,7 @@ from mixeff.report.summarize import (
     family_text,
     fit_warnings,
     formula_lines,
-    remarks,
+    notes_of,
     title_of,
 )
 from mixeff.report.variances import variance_lines
@@ -54,7 +54,7 @@ def format_fit(fit: MixedModel) -> str:
     ]
     lines += _coefficient_lines(fit)
     lines += warning_lines(fit_warnings(fit))
-    return "\n".join([*lines, *convergence_lines(fit.convergence), *remark_lines(remarks(fit))])
+    return "\n".join([*lines, *convergence_lines(fit.convergence), *remark_lines(notes_of(fit))])
 
 
 def _criterion_lines(fit: MixedModel) -> list[str]:

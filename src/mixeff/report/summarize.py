@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mixeff.diagnostics.overdispersion import overdispersion
 from mixeff.errors import OptionError
 from mixeff.formula import deparse, parse_expression
 from mixeff.generalized.estimate import GeneralizedEstimate
@@ -111,6 +112,16 @@ def family_text(fit: MixedModel) -> str | None:
 
 def remarks(fit: MixedModel) -> tuple[str, ...]:
     """Sentences about a generalized fit: separation, the error of Laplace, overdispersion."""
+    if not isinstance(fit.estimate, GeneralizedEstimate):
+        return ()
+    found = overdispersion(fit.design, fit.estimate, fit.df_residual)
+    if found is None or not found.noticeable:
+        return notes_of(fit)
+    return (*notes_of(fit), found.sentence(fit.estimate.family.name))
+
+
+def notes_of(fit: MixedModel) -> tuple[str, ...]:
+    """Sentences the fit itself found worth telling."""
     return fit.estimate.notes if isinstance(fit.estimate, GeneralizedEstimate) else ()
 
 
