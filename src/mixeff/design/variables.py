@@ -58,7 +58,13 @@ def label_of(expression: Expression) -> str:
     """R's name of a variable."""
     if isinstance(expression, Name) and _everyday(expression.name):
         return expression.name
-    return deparse_label(expression)
+    try:
+        return _remembered_label(expression)
+    except RecursionError:  # a sum of thousands of columns is deeper than its hash can go
+        return deparse_label(expression)
+
+
+_remembered_label = lru_cache(maxsize=4096)(deparse_label)
 
 
 @lru_cache(maxsize=4096)

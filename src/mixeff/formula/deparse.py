@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Final
 
 from mixeff.formula.tokens import is_name_part, is_name_start
@@ -49,7 +48,6 @@ _STRING_ESCAPES = {
 }  # fmt: skip
 
 
-@lru_cache(maxsize=4096)
 def deparse(expression: Expression) -> str:
     """The expression on one line, spelt as R's ``deparse`` spells it.
 
@@ -74,7 +72,6 @@ def deparse(expression: Expression) -> str:
     return "".join(writer.finish())
 
 
-@lru_cache(maxsize=4096)
 def deparse_label(expression: Expression) -> str:
     """The expression as R's ``terms`` names it: like ``deparse``, integers without their ``L``.
 
