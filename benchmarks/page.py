@@ -81,7 +81,8 @@ def work(counts: dict[str, Any], instructions: dict[str, Any]) -> str:
             f"{found['bytes'] / 2**20:.1f} MB in the system and one factor."
         )
     for name, count in instructions["counts"].items():
-        what = "a whole `lmer` call" if name.endswith("call") else "one evaluation"
+        verb = "glmer" if name.startswith("cbpp") else "lmer"
+        what = f"a whole `{verb}` call" if name.endswith("call") else "one evaluation"
         millions = f"{count / 1e6:.1f} million instructions"
         lines.append(f"- {name.removesuffix(' call')}, {what}: {millions}.")
     return "\n".join(lines)

@@ -15,7 +15,7 @@ import scipy
 
 HERE = Path(__file__).resolve().parents[1] / "work"
 TABLE = HERE / "instructions.json"
-CASES = ("sleepstudy call", "slopes", "movielens", "vectors")
+CASES = ("sleepstudy call", "cbpp call", "slopes", "movielens", "vectors")
 
 
 def can_count() -> str | None:

@@ -25,6 +25,26 @@ def sleepstudy() -> Callable[[], object]:
     return lambda: mx.lmer("Reaction ~ Days + (Days | Subject)", data)
 
 
+def cbpp() -> Callable[[], object]:
+    """The whole generalized fit on data of cbpp's shape, standard errors included."""
+    import mixeff as mx
+
+    rng = np.random.default_rng(2)
+    herd = np.repeat(np.arange(14), 4)
+    period = np.tile(np.arange(4), 14)
+    size = rng.integers(5, 30, 56)
+    eta = -1.4 - 0.5 * period + rng.normal(0.0, 0.6, 14)[herd]
+    cases = rng.binomial(size, 1.0 / (1.0 + np.exp(-eta)))
+    data = {
+        "incidence": cases.astype(float),
+        "size": size.astype(float),
+        "period": period.astype(str),
+        "herd": herd.astype(str),
+    }
+    formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+    return lambda: mx.glmer(formula, data, "binomial")
+
+
 def evaluation(name: str) -> Callable[[], object]:
     """One evaluation with its derivatives on a small version of a benchmark."""
     import mixeff as mx
@@ -46,13 +66,16 @@ def evaluation(name: str) -> Callable[[], object]:
     return once
 
 
+CALLS = {"sleepstudy call": sleepstudy, "cbpp call": cbpp}
+
+
 def main() -> None:
     import warnings
 
     warnings.simplefilter("ignore")
     shim = ctypes.CDLL(sys.argv[1])
     for name in sys.argv[2:]:
-        work = sleepstudy() if name == "sleepstudy call" else evaluation(name)
+        work = CALLS[name]() if name in CALLS else evaluation(name)
         work()
         work()
         shim.instructions_start()
