@@ -2,7 +2,8 @@
 
 Calls of ``lmer`` and ``glmer`` on data of sleepstudy's and cbpp's shape, Python included; one
 evaluation with derivatives of small versions of the benchmarks. Counts depend on compiler and
-versions: elsewhere than where the table was made the test is skipped. Repeated counts agree to 0.1 %; 3 % are left for the heap.
+versions: elsewhere than where the table was made the test is skipped. Repeated counts agree to
+0.1 %; 3 % are left for the heap.
 """
 
 from __future__ import annotations
