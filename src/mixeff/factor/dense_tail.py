@@ -32,11 +32,13 @@ class DenseTail:
     layout : Layout
     threads : int, of the kernels
     room : array with rows of T numbers, ``PANEL_ROWS`` where there is so much to pack
+    shared : int or None, in the place of ``SHARED_TAIL``
     """
 
     layout: Layout
     threads: int
     room: Floats
+    shared: int | None = None
 
     @classmethod
     def of(cls, layout: Layout, threads: int, columns: int) -> DenseTail:
@@ -68,7 +70,7 @@ class DenseTail:
     @property
     def in_place(self) -> bool:
         """Only where memory matters: what needs L again has to factor again."""
-        return self.layout.products.size > SHARED_TAIL
+        return self.layout.products.size > (SHARED_TAIL if self.shared is None else self.shared)
 
     def inverse_array(self) -> Floats:
         """(T, T), its lower triangle in use."""

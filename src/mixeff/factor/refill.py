@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mixeff.crossproducts.blocks import CrossProducts
 from mixeff.factor.cholesky import BlockedFactor, BlockedSystem
+from mixeff.factor.dense_tail import DenseTail
 from mixeff.factor.stages import Layout
 
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
+
+KEPT_TAIL = 3000
+"""Up to this size (72 MB) the inverse has its own room: the factor is solved with after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,8 @@ class Refillable:
         self.weights: Floats | None = None
         self.Lambda: Sequence[Floats] = ()
         self.system = BlockedSystem(products, threads=threads)
+        if isinstance(self.system.tail, DenseTail):
+            self.system.tail = replace(self.system.tail, shared=KEPT_TAIL)
         layout = self.system.layout
         self.places = tuple(stage_places(layout, s, products) for s in range(len(layout.stages)))
 

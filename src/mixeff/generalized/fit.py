@@ -221,7 +221,7 @@ def _estimate(
         dispersion=evaluation.dispersion if model.family.has_dispersion else None,
         loglik=-0.5 * evaluation.value,
         modes=modes,
-        linear_predictor=point.eta,
+        linear_predictor=model.callers_rows(point.eta),
         covariance=information.covariance,
         information=information.matrix,
         conditional_variances=coordinates.variances(variances),

@@ -8,10 +8,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mixeff.control import Control
+from mixeff.generalized import working
+from mixeff.generalized.families.lookup import family_of
+from mixeff.generalized.fit import fit_generalized
 from mixeff.generalized.information import observed_information
 from mixeff.generalized.laplace import LaplaceEvaluation
 from mixeff.generalized.quadrature import QuadratureProblem
 from mixeff.generalized.second import can_differentiate, second_derivatives
+from support.generalized import case_design, fit_engine
 from support.generalized_models import KINDS, problem_and_point, random_model
 
 
@@ -77,3 +82,15 @@ def test_what_is_not_differentiated_is_differenced():
         got = observed_information(evaluation, theta, model.coordinates)
         # A step of 1e-3 standard deviations leaves an error of its square.
         np.testing.assert_allclose(got.matrix, found, atol=1e-5 * np.abs(found).max())
+
+
+def test_rows_may_be_sorted_for_the_sums(monkeypatch):
+    """The order of the rows is the machine's matter: estimates agree to rounding."""
+    plain = fit_engine("grouse_p")
+    monkeypatch.setattr(working, "SORTED", 0)
+    control = Control(threads=1)
+    other = fit_generalized(case_design("grouse_p"), family_of("poisson"), control=control)
+    assert other.loglik == pytest.approx(plain.loglik, abs=1e-9)
+    np.testing.assert_allclose(other.linear_predictor, plain.linear_predictor, atol=1e-6)
+    for a, b in zip(other.modes, plain.modes, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
