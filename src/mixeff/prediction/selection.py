@@ -18,7 +18,9 @@ Mask = NDArray[np.bool_]
 INTERCEPT = "(Intercept)"
 
 
-def select(design: Design, parsed: ModelFormula, random: str | None) -> tuple[Mask, ...]:
+def select(
+    design: Design, parsed: ModelFormula, random: str | None, function: str = "predict"
+) -> tuple[Mask, ...]:
     """Per random term the (q,) mask of its columns to use.
 
     Raises
@@ -34,34 +36,40 @@ def select(design: Design, parsed: ModelFormula, random: str | None) -> tuple[Ma
         return tuple(np.ones(t.n_columns, dtype=bool) for t in design.random)
     if not isinstance(random, str):
         raise OptionError(
-            'predict: random must be "all", None or a bar formula such as "~ (1 | class)", '
+            f'{function}: random must be "all", None or a bar formula such as "~ (1 | class)", '
             f"not {random!r}."
         )
     masks = tuple(np.zeros(t.n_columns, dtype=bool) for t in design.random)
-    for part in _parts(random):
-        _mark(design, parsed, part, masks)
+    for part in _parts(random, function):
+        _mark(design, parsed, part, masks, function)
     return masks
 
 
-def _parts(random: str) -> tuple[RandomPart, ...]:
+def _parts(random: str, function: str) -> tuple[RandomPart, ...]:
     text = random.strip()
     wanted = parse_formula(text if text.startswith("~") else f"~ {text}", one_sided=True)
     if wanted.fixed.terms:
         raise PredictionError(
-            f"predict: random={random!r} names {wanted.fixed.terms[0].label}, which is not a "
+            f"{function}: random={random!r} names {wanted.fixed.terms[0].label}, which is not a "
             'random term. Write bars only, in parentheses: "~ (1 | class)".'
         )
     return wanted.random
 
 
-def _mark(design: Design, parsed: ModelFormula, part: RandomPart, masks: tuple[Mask, ...]) -> None:
+def _mark(
+    design: Design,
+    parsed: ModelFormula,
+    part: RandomPart,
+    masks: tuple[Mask, ...],
+    function: str,
+) -> None:
     """Set the columns one bar term names."""
     group = _group_name(parsed, part)
     terms = [i for i, term in enumerate(design.random) if term.group == group]
     if not terms:
         known = ", ".join(dict.fromkeys(term.group for term in design.random))
         raise PredictionError(
-            f"predict: the model has no random term on {part.group_label} ({part.label}); "
+            f"{function}: the model has no random term on {part.group_label} ({part.label}); "
             f"its grouping factors are {known}."
         )
     for effect in _effects(part):
@@ -74,7 +82,7 @@ def _mark(design: Design, parsed: ModelFormula, part: RandomPart, masks: tuple[M
         if not places:
             columns = ", ".join(c for i in terms for c in design.random[i].columns)
             raise PredictionError(
-                f"predict: {part.label} asks for {effect}, which is not a random effect of "
+                f"{function}: {part.label} asks for {effect}, which is not a random effect of "
                 f"{group} in the model; those are {columns}."
             )
         for i, j in places:

@@ -61,7 +61,7 @@ def simulate(
     whole = isinstance(nsim, int | np.integer) and not isinstance(nsim, bool)
     if not whole or nsim < 1:
         raise OptionError(f"simulate: nsim must be a whole number, at least 1, not {nsim!r}.")
-    masks = select(fit.design, fit.request.parsed, random)
+    masks = select(fit.design, fit.request.parsed, random, "simulate")
     if newdata is None:
         if offset is not None:
             raise OptionError("simulate: offset is for newdata; the rows of the fit have theirs.")
