@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,6 +122,7 @@ class LaplaceEvaluation:
         object.__setattr__(self, "value", self.modes.point.objective + self._logdet())
 
     value: float = math.nan
+    memory: ClassVar[tuple[int, float]] = (5, 1.0)  # see ``optimize.newton.memory_of``
 
     @property
     def point(self) -> Point:
@@ -291,7 +292,11 @@ class LaplaceEvaluation:
         """C'Z'V^-1 Z C, X'V^-1 Z C, X'V^-1 X for changes of Sigma given as (m, q, q) per term."""
         blocks, where = self.problem.partition.covariance.block_slopes(slopes)
         scores = self._adjoint.scores
-        factor = self._observed(fixed=True)
+        weight = self.point.weight
+        if not bool((weight >= 0).all()):
+            # Fisher's information: observed weights of both signs need not give a positive model.
+            weight = self.problem.model.terms(self.point.eta, self.dispersion, expected=True).weight
+        factor = self._factor(weight, True)
         with one_blas_thread():
             CC, XC, XX = joint_information(factor, scores, blocks)
         return CC[np.ix_(where, where)], XC[:, where], XX

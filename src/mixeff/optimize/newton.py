@@ -195,10 +195,20 @@ def newton(
 
 def _remember(steps: tuple[Step, ...], before: Evaluation, after: Evaluation) -> tuple[Step, ...]:
     """Only short steps tell the curvature at the optimum; a long one starts the memory anew."""
-    if before.value - after.value > _NEAR:
+    length, near = memory_of(after)
+    if before.value - after.value > near:
         return ()
     step = (after.theta - before.theta, after.gradient - before.gradient)
-    return (*steps, step)[-_MEMORY:]
+    return (*steps, step)[-length:]
+
+
+def memory_of(evaluation: Evaluation) -> tuple[int, float]:
+    """How many steps are remembered, and the largest gain of one that is.
+
+    A criterion whose model of the Hessian is only rough (``memory``) gains by longer ones too.
+    """
+    memory: tuple[int, float] = getattr(evaluation, "memory", (_MEMORY, _NEAR))
+    return memory
 
 
 def _polish(
