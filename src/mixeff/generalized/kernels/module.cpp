@@ -11,8 +11,6 @@
 
 namespace mixeff::rows {
 
-namespace {
-
 Pass pass_of(const std::string &family, const std::string &link) {
     if (family == "binomial") return binomial_pass(link.c_str());
     if (family == "poisson") return poisson_pass(link.c_str());
@@ -24,28 +22,24 @@ Pass pass_of(const std::string &family, const std::string &link) {
     return nullptr;
 }
 
+Tables::Tables(int64_t top, double shape, bool slopes) : rising(top + 1) {
+    const double log_shape = std::log(shape);
+    for (int64_t y = 0; y <= top; ++y) rising[y] = log_gamma_ratio(double(y), shape, log_shape);
+    if (!slopes) return;
+    beyond_log.resize(top + 1);
+    beyond_both.resize(top + 1);
+    for (int64_t y = 0; y <= top; ++y) {
+        const Ratio ratio = gamma_ratio(double(y), shape);
+        beyond_log[y] = ratio.beyond_log;
+        beyond_both[y] = ratio.beyond_both;
+    }
+}
+
+namespace {
+
 bool has_pass(const std::string &family, const std::string &link) {
     return pass_of(family, link) != nullptr;
 }
-
-// Functions of the count at one shape, for 0, 1, ... top.
-struct Tables {
-    std::vector<double> rising, beyond_log, beyond_both;
-
-    Tables(int64_t top, double shape, bool slopes) : rising(top + 1) {
-        const double log_shape = std::log(shape);
-        for (int64_t y = 0; y <= top; ++y)
-            rising[y] = log_gamma_ratio(double(y), shape, log_shape);
-        if (!slopes) return;
-        beyond_log.resize(top + 1);
-        beyond_both.resize(top + 1);
-        for (int64_t y = 0; y <= top; ++y) {
-            const Ratio ratio = gamma_ratio(double(y), shape);
-            beyond_log[y] = ratio.beyond_log;
-            beyond_both[y] = ratio.beyond_both;
-        }
-    }
-};
 
 nb::tuple row_pass(const std::string &family, const std::string &link, Vec y, Vec eta, Vec weights,
                    double dispersion, bool expected, int64_t top, int level,
@@ -82,6 +76,8 @@ nb::tuple row_pass(const std::string &family, const std::string &link, Vec y, Ve
 
 }  // namespace
 
+void bind_one_factor(nb::module_ &m);
+
 }  // namespace mixeff::rows
 
 NB_MODULE(_rows, m) {
@@ -91,4 +87,5 @@ NB_MODULE(_rows, m) {
     m.def("has_pass", &has_pass, a(), a());
     m.def("row_pass", &row_pass, a(), a(), a().noconvert(), a().noconvert(), a().noconvert(), a(),
           a(), a(), a(), a().noconvert(), a());
+    bind_one_factor(m);
 }

@@ -1,6 +1,7 @@
 // One pass over the rows: parts of every row into the caller's arrays, their sums returned.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "../../factor/kernels/parallel.hpp"
@@ -87,7 +88,9 @@ void pass_block(const Rows &rows, const Setting &set, int64_t first, Sums &sums)
 template <class Family, int Level>
 Sums pass(const Rows &rows, const Setting &set) {
     const int64_t blocks = (rows.n + block - 1) / block;
-    std::vector<Sums> each(blocks);
+    Sums only{0.0, 0.0, 0.0};
+    std::vector<Sums> many(blocks > 1 ? blocks : 0);
+    Sums *each = blocks > 1 ? many.data() : &only;
     const auto one = [&](int64_t b) {
         if (rows.w)
             pass_block<Family, Level, true>(rows, set, b * block, each[b]);
@@ -96,10 +99,10 @@ Sums pass(const Rows &rows, const Setting &set) {
     };
     share(blocks, rows.threads, 16, one);
     Sums total{0.0, 0.0, 0.0};
-    for (const Sums &part : each) {
-        total.loglik += part.loglik;
-        total.loglik_r += part.loglik_r;
-        total.loglik_rr += part.loglik_rr;
+    for (int64_t b = 0; b < blocks; ++b) {
+        total.loglik += each[b].loglik;
+        total.loglik_r += each[b].loglik_r;
+        total.loglik_rr += each[b].loglik_rr;
     }
     return total;
 }
@@ -128,6 +131,16 @@ Pass inverse_gaussian_pass(const char *link);
 Pass gaussian_pass(const char *link);
 Pass negative_binomial_pass(const char *link);
 Pass negative_binomial1_pass(const char *link);
+
+// Any of them, by the kernel's name of the family.
+Pass pass_of(const std::string &family, const std::string &link);
+
+// Functions of the count at one shape, for 0, 1, ... top (none where top is negative).
+struct Tables {
+    std::vector<double> rising, beyond_log, beyond_both;
+
+    Tables(int64_t top, double shape, bool slopes);
+};
 
 struct Named {
     const char *name;
