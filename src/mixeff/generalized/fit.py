@@ -19,6 +19,7 @@ from mixeff.generalized.families.family import Family
 from mixeff.generalized.information import given_theta, observed_information
 from mixeff.generalized.laplace import LaplaceEvaluation, LaplaceProblem
 from mixeff.generalized.notes import fit_notes
+from mixeff.generalized.one_factor import OneFactorProblem, SortedRows
 from mixeff.generalized.parameters import JointPartition
 from mixeff.generalized.pirls import Pirls, Point
 from mixeff.generalized.quadrature import QuadratureProblem, check_quadrature
@@ -142,6 +143,9 @@ def checked_start(design: Design, start: Sequence[float] | Floats) -> tuple[Floa
 
 def _maximize(model: GeneralizedModel, first: _Start, n_agq: int, control: Control) -> Optimum:
     """The optimum of the criterion, in working coordinates."""
+    rows = SortedRows.of(model) if n_agq == 1 else None
+    if rows is not None:
+        return _maximize_one_factor(model, rows, first, control)
     pirls = Pirls(model, joint=True)
     Lambda = model.partition.block_factors(first.theta)
     beta = model.first.beta if first.beta is None else first.beta
@@ -169,6 +173,26 @@ def _maximize(model: GeneralizedModel, first: _Start, n_agq: int, control: Contr
         others.insert(0, np.array(at))
     problem = QuadratureProblem(model, partition, joint=False, start=begin, pirls=laplace.pirls)
     return solve(problem.with_nodes(n_agq), start, control, others=others)
+
+
+def _maximize_one_factor(
+    model: GeneralizedModel, rows: SortedRows, first: _Start, control: Control
+) -> Optimum:
+    """Newton's method with the exact Hessian from the model without random effects on."""
+    behind = [model.first.beta if first.beta is None else first.beta]
+    if model.observations.estimates_dispersion:
+        behind.append(np.array([math.log(first.dispersion)]))
+    partition = JointPartition(model.partition, sum(part.size for part in behind))
+    others = [
+        np.concatenate([theta, *behind])
+        for theta in extra_starts(model.partition, control.extra_starts)
+    ]
+    problem = OneFactorProblem(model, partition, rows)
+    at = np.concatenate([first.theta, *behind])
+    try:
+        return solve(problem, at, control, others=others)
+    except ConvergenceError:
+        return solve(problem, _reachable(problem, at), control, others=others)
 
 
 def _with_fixed_effects(pirls: Pirls, Lambda: Effects, dispersion: float, begin: Point) -> Point:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mixeff.covariance import Partition
 from mixeff.errors import ConvergenceError
 from mixeff.generalized.laplace import LaplaceEvaluation, LaplaceProblem
+from mixeff.generalized.one_factor import OneFactorEvaluation
 from mixeff.generalized.second import can_differentiate, second_derivatives
 from mixeff.linear.coordinates import Coordinates
 
@@ -55,7 +56,9 @@ def observed_information(
     """
     problem = evaluation.problem
     free = free_parameters(problem.partition.covariance, theta, problem.partition.n_free)
-    if can_differentiate(evaluation):
+    if isinstance(evaluation, OneFactorEvaluation):
+        hessian = 0.5 * evaluation.callers_hessian(coordinates, theta)
+    elif can_differentiate(evaluation):
         hessian = 0.5 * second_derivatives(evaluation, theta, coordinates)
     else:
         hessian = _differences(evaluation, theta, coordinates, free)

@@ -5,8 +5,8 @@ The levels are independent given the parameters, so the criterion is a sum of
     f = 2 h + log|M|,   h = -log p(y | u, beta) + |u|^2 / 2,   M = I + Lambda'Z'WZ Lambda
 
 over small problems at their modes u. Let D_j be the derivative along parameter j with the modes
-following linearly (by U_j = -M^-1 h_uj) and e_j = D_j eta, with second differences z'(Lambda_j U_k +
-Lambda_k U_j) =: eps_jk of eta. As h_u = 0 at the modes,
+following linearly (by U_j = -M^-1 h_uj) and e_j = D_j eta, with second differences of eta
+eps_jk = z'(Lambda_j U_k + Lambda_k U_j). As h_u = 0 at the modes,
 
     f_jk = 2 D_jk h + tr(M^-1 M_jk) - tr(M^-1 M_j M^-1 M_k) - a'D_jk h_u,   a = M^-1 dlog|M|/du,
 
@@ -89,8 +89,8 @@ class SortedRows:
         if compiled is None or len(groups) != 1 or groups[0].Z.shape[1] > MOST_COLUMNS:
             return None
         order = groups[0].order
-        y, weights = compiled.y, compiled.weights
-        parts = y, weights, model.offset, model.rows.X, groups[0].Z
+        parts: tuple[Floats, ...]
+        parts = compiled.y, compiled.weights, model.offset, model.rows.X, groups[0].Z
         if np.any(order[1:] < order[:-1]):
             parts = tuple(a[order] if a.size else a for a in parts)
         y, weights, offset, X, Z = (np.ascontiguousarray(a, dtype=np.float64) for a in parts)
@@ -206,7 +206,7 @@ class OneFactorProblem(LaplaceProblem):
         rows, family = self.rows, self.rows.compiled
         beta, dispersion = self.parts(theta)
         assert beta is not None
-        dispersed = self.model.family.has_dispersion
+        dispersed = self.model.observations.estimates_dispersion
         m = entries.rows.size + beta.size + dispersed
         u, scores = np.array(u), np.empty_like(u)
         Xi, gradient, hessian = np.empty_like(Lambda), np.empty(m), np.empty((m, m))
@@ -323,7 +323,9 @@ class OneFactorEvaluation(LaplaceEvaluation):
         covariance = problem.partition.covariance
         roots = [
             basis.inverse @ factor
-            for basis, factor in zip(coordinates.random, covariance.term_factors(theta), strict=True)
+            for basis, factor in zip(
+                coordinates.random, covariance.term_factors(theta), strict=True
+            )
         ]
         Lambda = problem.joined(roots)
         entries = _Entries.of(problem.partition, full=True)
