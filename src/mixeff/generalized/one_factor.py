@@ -290,7 +290,14 @@ class OneFactorEvaluation(LaplaceEvaluation):
         sums = np.empty(q**4), np.empty(q * q * p), np.empty(p * p)
         Lambda, entries = self.Lambda[0], problem.entries
         problem.run(self.theta, Lambda, self.found.u, entries, model=sums)
-        return sums[0].reshape(q, q, q, q), sums[1].reshape(q, q, p), sums[2].reshape(p, p)
+        XX = sums[2].reshape(p, p)
+        if p:
+            # Weights that vanish where groups are separated, or negative ones, leave it singular.
+            values, vectors = np.linalg.eigh(XX)
+            least = 1e-10 * float(np.vdot(problem.rows.X, problem.rows.X)) / p
+            if values[0] < least:
+                XX = (vectors * np.maximum(values, least)) @ vectors.T
+        return sums[0].reshape(q, q, q, q), sums[1].reshape(q, q, p), XX
 
     def _information(self, slopes: list[Floats]) -> tuple[Floats, Floats, Floats]:
         """C'Z'V^-1 Z C, X'V^-1 Z C, X'V^-1 X for changes of Sigma given as (m, q, q) per term."""
