@@ -6,7 +6,7 @@ sets of rows give two of these; their sum belongs to all rows together.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -148,14 +148,14 @@ class CrossProducts:
     n : int, rows seen
     fixed : (p + 1, p + 1) array, [X y]' W [X y]
     groups : tuple of GroupProducts, one per grouping factor, the caller's order
-    pairs : dict (i, k) -> PairProducts for every two grouping factors, rows from factor i,
+    pairs : mapping (i, k) -> PairProducts for every two grouping factors, rows from factor i,
         which is the one with more levels (at a tie the first)
     """
 
     n: int
     fixed: Floats
     groups: tuple[GroupProducts, ...]
-    pairs: dict[tuple[int, int], PairProducts]
+    pairs: Mapping[tuple[int, int], PairProducts]
 
     @property
     def p(self) -> int:

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from mixeff.crossproducts.blocks import CrossProducts
 from mixeff.errors import ConvergenceError, DesignError
 from mixeff.factor import kernels, selected_inverse, solves
-from mixeff.factor.dense_tail import DenseTail
+from mixeff.factor.dense_tail import SHARED_IN_FITS, DenseTail
 from mixeff.factor.elimination import plan_elimination
+from mixeff.factor.heap import give_back
+from mixeff.factor.read_back import read_back
 from mixeff.factor.sparse_tail import SparseTail
 from mixeff.factor.stages import Stage, build_layout
 from mixeff.factor.tail import Tail
@@ -74,29 +76,34 @@ class BlockedSystem:
     ----------
     products : CrossProducts
     threads : int, of the kernels; results do not depend on it
+    lean : bool
+        As linear fits need it: from a smaller size of the tail on (``SHARED_IN_FITS``) all factors
+        share one set of arrays, and pairs of factors are read back from the stages.
 
     Attributes
     ----------
     n, p : int
     n_levels, n_columns : tuple of int, per grouping factor in the caller's order
-    products : CrossProducts, as given
+    products : CrossProducts, as given (``lean``: pairs that ``B`` holds are made anew if asked for)
 
     Notes
     -----
     Its factors share room for intermediate results: use a system from one thread at a time.
     """
 
-    def __init__(self, products: CrossProducts, *, threads: int = 1) -> None:
-        self.products = products
+    def __init__(self, products: CrossProducts, *, threads: int = 1, lean: bool = False) -> None:
         self.n = products.n
         self.p = products.p
         self.n_levels = tuple(g.n_levels for g in products.groups)
         self.n_columns = tuple(g.n_columns for g in products.groups)
         self.threads = threads
         plan = plan_elimination(products)
-        self.layout = build_layout(products, plan)
+        layout = build_layout(products, plan)
+        if lean and layout.products.size > SHARED_IN_FITS:
+            products, layout = read_back(products, layout)
+        self.products, self.layout = products, layout
         self.tail: Tail = (
-            DenseTail.of(self.layout, threads, max(self.n_columns, default=0))
+            DenseTail.of(self.layout, threads, max(self.n_columns, default=0), lean)
             if plan.ordering is None
             else SparseTail.of(self.layout, plan.ordering, threads)
         )
@@ -146,6 +153,7 @@ class BlockedSystem:
             store = holder.give_up()
             if store is not None:
                 return store
+        give_back(self.tail.memory)
         return Store.of(self.layout.stages, self.tail)
 
     def scratch(self) -> selected_inverse.Scratch:

@@ -18,6 +18,8 @@ Lambdas = tuple[Floats, ...]
 SHARED_TAIL = 1000
 """Above this size (8 MB) all factors of a system share one set of arrays, S, L and Q one square."""
 
+SHARED_IN_FITS = 200
+"""The same for linear fits, which ask a factor for nothing that its inverse has overwritten."""
 
 COLUMNS = 128
 """Columns of S solved for at a time where all would take as much room as S."""
@@ -41,14 +43,14 @@ class DenseTail:
     shared: int | None = None
 
     @classmethod
-    def of(cls, layout: Layout, threads: int, columns: int) -> DenseTail:
+    def of(cls, layout: Layout, threads: int, columns: int, lean: bool = False) -> DenseTail:
         """Allocate; ``columns`` is the largest number of columns of any level."""
         # Room for two rows per column of a level and 32 more, and to pack levels that meet much of
         # the tail: 128 scalar ones at a time if there are so many.
         size = layout.products.size
         packed = max((packed_columns(stage, size) for stage in layout.stages), default=0)
         rows = max(32 + 2 * columns, min(PANEL_ROWS, 2 * packed))
-        return cls(layout, threads, np.empty((rows, size)))
+        return cls(layout, threads, np.empty((rows, size)), SHARED_IN_FITS if lean else None)
 
     def arrays(self) -> tuple[Floats, Floats]:
         """S and L in the same memory: ``L`` is ``S`` moved down by one row."""

@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 Squares = dict[tuple[int, int], Floats]
 """(q_i, q_i, q_k, q_k) arrays sum_lm N_lm[a, c] N_lm[b, d], N = Z_i'PZ_k, per pair of groups."""
 
-_ROWS = 256  # of the inverse looked at together: a panel stays in the cache for all its products
+_ROWS = 64  # levels looked at together: what is made of their own corner stays small
 
 
 def tail_squares(tail: DenseTail, Q: Floats, inverses: Sequence[Floats | None]) -> Squares | None:

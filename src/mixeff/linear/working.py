@@ -88,7 +88,7 @@ class Prepared:
         rows = RowColumns.of(design, chosen, partition)
         fixed, groups = rows.products(new.values[:, None], threads)
         products = self.exchanged(fixed[0], [g[0] for g in groups])
-        return WorkingModel(BlockedSystem(products, threads=threads), partition, chosen)
+        return WorkingModel(_system(products, threads), partition, chosen)
 
     def exchanged(self, fixed: Floats, groups: Sequence[Floats]) -> CrossProducts:
         """The cross-products with those of another response: (p + 1,) and (J q,) per factor."""
@@ -116,7 +116,12 @@ def working_model(design: Design, threads: int | None = None) -> WorkingModel:
     if system is not None:
         return WorkingModel(system, partition, chosen)
     products = rows.cross_products(values, threads)
-    return WorkingModel(BlockedSystem(products, threads=threads), partition, chosen)
+    return WorkingModel(_system(products, threads), partition, chosen)
+
+
+def _system(products: CrossProducts, threads: int) -> BlockedSystem:
+    """To be fitted, with less room than a system of which any factor may be asked anything."""
+    return BlockedSystem(products, threads=threads, lean=True)
 
 
 def usable_threads() -> int:
