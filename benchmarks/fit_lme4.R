@@ -47,6 +47,17 @@ quietly(if (generalized) {
   glmer(y > 3 ~ 1 + (1 | g), small, family = binomial, nAGQ = spec$nodes, control = control)
 } else {
   lmer(y ~ 1 + (1 | g), small, control = control)
+  crossed <- data.frame(i = 0:1199)
+  crossed <- within(crossed, {
+    g <- i %% 120
+    h <- (7 * i + i %/% 120) %% 110
+    x <- sin(i)
+    y <- cos(3 * i) + sin(g) + x * cos(g) + sin(2 * h) + x * cos(2 * h)
+    h <- factor(h)
+    g <- factor(g)
+  })
+  lmer(y ~ x + (x | g) + (x | h), crossed, control = control)
+  rm(crossed)
 })
 
 out <- list(version = as.character(packageVersion("lme4")), R = as.character(getRversion()),

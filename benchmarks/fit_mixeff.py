@@ -12,6 +12,7 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from exchange import read_frame
 from memory import peak_above, reset_peak
 
@@ -36,10 +37,19 @@ def warm(family: str) -> None:
     y = np.array([1.0, 2.0, 4.0, 3.0, 5.0, 7.0, 2.0, 9.0])
     g = np.array(["a", "a", "b", "b", "c", "c", "d", "d"])
     mx.lmer("y ~ 1 + (1 | g)", {"y": y, "g": g}).refit(y[::-1])
+    mx.lmer("y ~ x + (x | g) + (x | h)", crossed())
     if family:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # eight rows may well be singular
             mx.glmer("y ~ 1 + (1 | g)", {"y": (y > 3) * 1.0, "g": g}, family)
+
+
+def crossed() -> pd.DataFrame:
+    """The data frame fit_lme4.R warms up with too: 1200 rows, 120 by 110 levels."""
+    i = np.arange(1200)
+    g, h, x = i % 120, (7 * i + i // 120) % 110, np.sin(i)
+    y = np.cos(3 * i) + np.sin(g) + x * np.cos(g) + np.sin(2 * h) + x * np.cos(2 * h)
+    return pd.DataFrame({"y": y, "x": x, "g": pd.Categorical(g), "h": pd.Categorical(h)})
 
 
 def main() -> None:

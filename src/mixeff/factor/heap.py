@@ -16,7 +16,7 @@ LARGE = 16e6
 
 
 def give_back(needed: float) -> None:
-    """Return free pages of the heap (glibc only; elsewhere nothing) if ``needed`` bytes are many."""
+    """Free pages of the heap, if ``needed`` bytes are many (glibc only; elsewhere nothing)."""
     trim = _malloc_trim()
     if needed >= LARGE and trim is not None:
         trim(0)
