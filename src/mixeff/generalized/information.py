@@ -9,16 +9,20 @@ import scipy.linalg
 from numpy.typing import NDArray
 
 from mixeff.covariance import Partition
+from mixeff.crossproducts.reweighted import WeightedRows
 from mixeff.errors import ConvergenceError
+from mixeff.generalized.directions import directions
+from mixeff.generalized.gradient_differences import gradient_differences
 from mixeff.generalized.laplace import LaplaceEvaluation, LaplaceProblem
 from mixeff.generalized.one_factor import OneFactorEvaluation
-from mixeff.generalized.second import can_differentiate, second_derivatives
+from mixeff.generalized.second_derivatives import criterion_hessian
 from mixeff.linear.coordinates import Coordinates
 
 Floats = NDArray[np.float64]
 
-STEP = 1e-3
-"""Step of the differences, in standard deviations of the parameter (the others being known)."""
+_MEMORY = 1e9  # bytes of the dense matrices
+_SMALL = 512  # columns of a dense matrix that cost next to nothing
+_SPARSE = 25.0  # how much more a multiplication costs in a sparse tail, times evaluations saved
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +34,18 @@ class Information:
     matrix : (m, m) array, Hessian of minus the log-likelihood
     covariance : (p, p) array, vcov(beta): its block of the inverse over the free parameters
     positive : bool, the Hessian is positive definite over the free parameters
+    exact : bool, no differences were taken
     """
 
     matrix: Floats
     covariance: Floats
     positive: bool
+    exact: bool
+
+    @property
+    def known(self) -> bool:
+        """The second derivatives could be computed."""
+        return bool(np.isfinite(self.matrix).all())
 
 
 def observed_information(
@@ -42,11 +53,12 @@ def observed_information(
 ) -> Information:
     """Second derivatives at the optimum.
 
-    Exact for the Laplace approximation with one grouping factor. For crossed and nested factors,
-    quadrature, and the expected information in the determinant they are central differences of
-    the exact gradient, whose error is of second order in a step of a thousandth of a standard
-    deviation, near 1e-6 relative. Columns of a Lambda that are zero at a singular optimum do not
-    take part in the inverse.
+    Those of the Laplace approximation are exact, with the observed and the expected information in
+    the determinant. Those of quadrature, and of a model whose grouping factors leave more of a
+    dense system than ``affordable`` allows, are central differences of the exact gradient: off by
+    the square of a step of a thousandth of a standard deviation, near 1e-6 relative. Where neither
+    can be computed the matrix is NaN. Columns of a Lambda that are zero at a singular optimum do
+    not take part.
 
     Parameters
     ----------
@@ -56,31 +68,60 @@ def observed_information(
     """
     problem = evaluation.problem
     free = free_parameters(problem.partition.covariance, theta, problem.partition.n_free)
-    if isinstance(evaluation, OneFactorEvaluation):
-        hessian = 0.5 * evaluation.callers_hessian(coordinates, theta)
-    elif can_differentiate(evaluation):
-        hessian = 0.5 * second_derivatives(evaluation, theta, coordinates)
-    else:
-        hessian = _differences(evaluation, theta, coordinates, free)
+    laplace = type(evaluation) is LaplaceEvaluation and affordable(evaluation, free)
+    exact = laplace or isinstance(evaluation, OneFactorEvaluation)
+    find = _exact if exact else gradient_differences
+    try:
+        hessian = find(evaluation, theta, coordinates, free)
+    except (ConvergenceError, np.linalg.LinAlgError):
+        hessian = np.full((free.size, free.size), np.nan)
+    if not np.isfinite(hessian).all():
+        hessian = np.full_like(hessian, np.nan)
     hessian[~free] = hessian[:, ~free] = 0.0
-    return _in_callers_units(problem, coordinates, hessian, free)
+    return _in_callers_units(problem, coordinates, 0.5 * hessian, free, exact)
 
 
-def _differences(
+def affordable(evaluation: LaplaceEvaluation, free: NDArray[np.bool_]) -> bool:
+    """Whether ``criterion_hessian`` costs no more than differences, and fits into memory.
+
+    Per free parameter it transforms what eliminating one grouping factor leaves, a dense matrix of
+    T columns: T^3 multiplications. Differences take six factorizations and two inverses, of a tail
+    that may be sparse.
+    """
+    model = evaluation.problem.model
+    T = dense_columns(model.rows)
+    if 8.0 * (2.0 + int(free.sum())) * T**2 > _MEMORY:
+        return False
+    return T <= _SMALL or float(T) ** 3 <= _SPARSE * model.bare.system.tail.work
+
+
+def dense_columns(rows: WeightedRows) -> int:
+    """Columns of the dense system left by ``determinant_curvature``."""
+    groups = rows.groups
+    order = sorted(range(len(groups)), key=lambda i: (-groups[i].n_levels, i))
+    while len(order) > 1:
+        first, *order = order
+        J = groups[first].n_levels
+        own = [rows.pairs[first, k].indptr for k in order]
+        if any(not np.array_equal(indptr, np.arange(J + 1)) for indptr in own):
+            return sum(groups[k].n_levels * groups[k].Z.shape[1] for k in order)
+    return 0
+
+
+def _exact(
     evaluation: LaplaceEvaluation,
     theta: Floats,
     coordinates: Coordinates,
     free: NDArray[np.bool_],
 ) -> Floats:
-    """Of minus the log-likelihood, by the gradient on both sides of every free parameter."""
-    problem = evaluation.problem
-    slopes = _CallersGradient(problem, coordinates)
-    at = np.concatenate([theta, problem.partition.free(evaluation.theta)])
-    model = slopes.model_curvature(evaluation, theta)
-    hessian = np.zeros((at.size, at.size))
-    for j in np.flatnonzero(free):
-        hessian[j] = _difference(slopes, at, int(j), STEP * np.sqrt(2.0 / model[j]))
-    return 0.25 * (hessian + hessian.T)
+    """Of the criterion; rows and columns that are not free are zero."""
+    if isinstance(evaluation, OneFactorEvaluation):
+        return evaluation.callers_hessian(coordinates, theta)
+    every = directions(evaluation, theta, coordinates)
+    chosen = [d for d, moves in zip(every, free[: theta.size], strict=True) if moves]
+    hessian = np.zeros((free.size, free.size))
+    hessian[np.ix_(free, free)] = criterion_hessian(evaluation, chosen)
+    return hessian
 
 
 def given_theta(
@@ -97,7 +138,7 @@ def given_theta(
     matrix = np.zeros((m, m))
     matrix[k : k + p, k : k + p] = back.T @ inner @ back
     covariance = T @ np.linalg.inv(inner) @ T.T if p else np.zeros((0, 0))
-    return Information(matrix, 0.5 * (covariance + covariance.T), True)
+    return Information(matrix, 0.5 * (covariance + covariance.T), True, True)
 
 
 def free_parameters(partition: Partition, theta: Floats, n_free: int) -> NDArray[np.bool_]:
@@ -109,61 +150,12 @@ def free_parameters(partition: Partition, theta: Floats, n_free: int) -> NDArray
     return np.concatenate([*found, np.ones(n_free, dtype=bool)])
 
 
-@dataclass(frozen=True, slots=True)
-class _CallersGradient:
-    """The gradient with theta in the caller's units, the parameters behind it in working ones."""
-
-    problem: LaplaceProblem
-    coordinates: Coordinates
-
-    def at(self, point: Floats) -> Floats:
-        """Gradient of the criterion."""
-        partition = self.problem.partition.covariance
-        k = partition.n_theta
-        inner = self.coordinates.working_theta(partition, point[:k])
-        evaluation = self.problem.evaluate(np.concatenate([inner, point[k:]]))
-        return evaluation.callers_gradient(self.coordinates, point[:k])
-
-    def model_curvature(self, evaluation: LaplaceEvaluation, theta: Floats) -> Floats:
-        """(m,) positive numbers near the diagonal of the Hessian, to choose steps by."""
-        partition = self.problem.partition.covariance
-        diagonal = np.array(np.diagonal(evaluation.hessian))
-        # Scale of theta in working units, column by column of Lambda's rows.
-        first = 0
-        for structure, basis in zip(partition.structures, self.coordinates.random, strict=True):
-            last = first + structure.n_theta
-            rows, _ = structure.entries
-            unit = np.linalg.norm(basis.inverse, axis=0)[rows]
-            typical = np.max(diagonal[first:last])
-            diagonal[first:last] = typical * unit**2
-            first = last
-        floor = 1e-10 * max(float(diagonal.max()), 1e-300)
-        return np.maximum(diagonal, floor)
-
-
-def _difference(slopes: _CallersGradient, at: Floats, j: int, h: float) -> Floats:
-    """Derivative of the gradient by parameter j (of -2 log-likelihood)."""
-
-    def central(step: float) -> Floats:
-        up, down = np.array(at), np.array(at)
-        up[j] += step
-        down[j] -= step
-        found: Floats = (slopes.at(up) - slopes.at(down)) / (2.0 * step)
-        return found
-
-    for _ in range(6):
-        try:
-            return central(h)
-        except ConvergenceError:
-            h *= 0.25
-    return np.full(at.size, np.nan)
-
-
 def _in_callers_units(
     problem: LaplaceProblem,
     coordinates: Coordinates,
     hessian: Floats,
     free: NDArray[np.bool_],
+    exact: bool,
 ) -> Information:
     """Transform the block of beta; invert in working units, where nothing is badly scaled."""
     k, p = problem.partition.n_theta, problem.model.p
@@ -183,4 +175,5 @@ def _in_callers_units(
     full = np.zeros((m, m))
     full[np.ix_(free, free)] = inverse
     covariance = T @ full[k : k + p, k : k + p] @ T.T
-    return Information(change.T @ hessian @ change, 0.5 * (covariance + covariance.T), positive)
+    covariance = 0.5 * (covariance + covariance.T)
+    return Information(change.T @ hessian @ change, covariance, positive, exact)

@@ -149,10 +149,9 @@ class LaplaceEvaluation:
         same = np.allclose(terms.weight, self.point.weight, rtol=1e-13, atol=0.0)
         return None if same else terms
 
-    @property
-    def determinant_is_observed(self) -> bool:
-        """The determinant holds the observed information."""
-        return self._expected is None
+    def observed_factor(self) -> BlockedFactor:
+        """The observed information at the modes, without X."""
+        return self._observed(fixed=False)
 
     def _logdet(self) -> float:
         return self._determinant_factor().logdet_random

@@ -24,6 +24,7 @@ _NODES = {1: 7, 2: 5}  # for the error of Laplace, by random effects per level
 _AFFORDABLE = 300_000  # rows times nodes
 _LOGLIK, _COEFFICIENT, _SPREAD = 0.5, 0.1, 0.1  # differences worth a sentence
 _ROUGH = "With few observations per level of"
+_ROUNDED = "Standard errors are from differences of the exact gradient"
 
 
 def fit_notes(
@@ -44,19 +45,30 @@ def fit_notes(
     n_agq : int
     """
     notes = [*separation(design, evaluation), *runaway(design, evaluation, theta, information)]
-    if not information.positive and not notes:
+    if not information.known and not notes:
+        notes.append(
+            "The second derivatives of the log-likelihood could not be computed at the optimum, so "
+            "there are no standard errors (NaN): some means are at the edge of the range the "
+            "family allows, or the random effects are near the largest numbers."
+        )
+    elif not information.positive and not notes:
         notes.append(
             "The Hessian of the log-likelihood is not positive definite at the optimum, so there "
             "are no standard errors: the data do not determine all parameters of this model."
         )
     if n_agq == 1 and information.positive and not notes:
         notes += laplace_error(design, evaluation, theta, information)
+    if n_agq == 1 and information.known and not information.exact:
+        notes.append(
+            f"{_ROUNDED}, which are right to about six digits: these grouping factors are too "
+            "large for exact second derivatives."
+        )
     return tuple(notes)
 
 
 def is_advice(note: str) -> bool:
     """Whether a note tells how to do better, rather than that numbers of the fit mean nothing."""
-    return note.startswith(_ROUGH)
+    return note.startswith((_ROUGH, _ROUNDED))
 
 
 def separation(design: Design, evaluation: LaplaceEvaluation) -> list[str]:
