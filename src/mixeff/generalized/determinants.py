@@ -32,6 +32,8 @@ from mixeff.generalized.penalized_blocks import Blocks, Curvature, LevelColumns,
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
 
+_KEPT = 500_000  # entries of the eliminated rows (4 MB) that are not arranged anew the second time
+
 
 def determinant_curvature(blocks: Blocks) -> Curvature:
     """See the module.
@@ -186,17 +188,18 @@ def _crossed(blocks: Blocks) -> Curvature:
     rows = LevelColumns.of(blocks)
     S = _dense(blocks.rest, rows.size)
 
-    def panels() -> Iterator[tuple[Longs, Longs | None, _Panel]]:
+    def made() -> Iterator[tuple[Longs, Longs | None, _Panel]]:
         for levels, places in rows.batches():
             change = D[1:, levels].transpose(1, 0, 2, 3)
             yield levels, places, _Panel.of(inverse[levels], change, rows.gather(levels, places))
 
-    for _, places, panel in panels():
+    kept = list(made()) if rows.values.size <= _KEPT else None
+    for _, places, panel in made() if kept is None else kept:
         _subtract(S, panel, None if places is None else rows.column[places])
     H, inner = _dense_curvature(S)
     squares = squares + inner
     own, between = np.empty_like(inverse), np.empty((rows.column.size, inverse.shape[1]))
-    for levels, places, panel in panels():
+    for levels, places, panel in made() if kept is None else kept:
         at = None if places is None else rows.column[places]
         Q = H if at is None else H[at[:, :, None], at[:, None, :]]
         squares += panel.squares(Q)
@@ -223,7 +226,10 @@ def _subtract(S: Floats, panel: _Panel, columns: Longs | None) -> None:
     flat = (columns[:, :, None] * S.shape[1] + columns[:, None, :]).ravel()
     for k in range(K):
         found = panel.half[:, k].transpose(0, 2, 1) @ panel.scaled
-        S[k] -= np.bincount(flat, found.ravel(), S[k].size).reshape(S[k].shape)
+        if flat.size < S[k].size:
+            np.subtract.at(S[k].reshape(-1), flat, found.ravel())
+        else:
+            S[k] -= np.bincount(flat, found.ravel(), S[k].size).reshape(S[k].shape)
 
 
 def _starts(blocks: Blocks) -> list[int]:
@@ -263,7 +269,7 @@ def _dense_curvature(S: Floats) -> tuple[Floats, Floats]:
     flat = np.empty((S.shape[0] - 1, index[0].size))
     for part, out in zip(S[1:], flat, strict=True):
         # L^-1 S_k L^-T, the squares of whose entries sum up to the trace.
-        found, _ = lapack.dsygst(part.T, L, lower=1)
+        found, _ = lapack.dsygst(part.T, L, lower=1, overwrite_a=1)
         out[:] = found[index]
     flat[:, index[0] != index[1]] *= math.sqrt(2.0)
     H, _ = lapack.dpotri(L, lower=1)

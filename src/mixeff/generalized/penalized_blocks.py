@@ -147,10 +147,10 @@ class LevelColumns:
         _, K, q = self.values.shape
         if places is not None:
             return self.values[places].transpose(0, 2, 3, 1)
-        out = np.zeros((levels.size, self.size, K, q))
+        out = np.zeros((levels.size, K, q, self.size))
         level, entry = self.entries(levels)
-        out[level, self.column[entry]] = self.values[entry]
-        return np.ascontiguousarray(out.transpose(0, 2, 3, 1))
+        out[level, :, :, self.column[entry]] = self.values[entry]
+        return out
 
     def entries(self, levels: Longs) -> tuple[Longs, Longs]:
         """Of these levels: position of the level, place among the R."""
