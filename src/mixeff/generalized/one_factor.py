@@ -245,6 +245,12 @@ class OneFactorEvaluation(LaplaceEvaluation):
 
     found: _Found
 
+    memory = (1, -math.inf)  # the Hessian is exact: steps taken say nothing more of it
+
+    def information_of_beta(self) -> Floats:
+        """(p, p) X'V^-1 X of the working linear model."""
+        return self._sums[2]
+
     @cached_property
     def point(self) -> Point:
         """The modes, linear predictor, scores and weights of the rows."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,6 +108,11 @@ def _corrected(hessian: Floats, steps: Sequence[Step]) -> Floats:
     return 0.5 * (B + B.T)
 
 
+def _guessing(evaluation: Evaluation) -> Guessing | None:
+    """The evaluation, if it can guess; ``isinstance`` of a protocol takes as long as a small fit."""
+    return cast(Guessing, evaluation) if hasattr(type(evaluation), "guess") else None
+
+
 def settled(evaluation: Evaluation, tolerance: float, before: float = 0.0) -> Evaluation:
     """The point with a guessed gradient where that is good enough, else as it is.
 
@@ -117,7 +123,8 @@ def settled(evaluation: Evaluation, tolerance: float, before: float = 0.0) -> Ev
     - half of ``before``, what a converged point still had to gain when a last step was taken from
       it for the digits of theta.
     """
-    guess = evaluation.guess() if isinstance(evaluation, Guessing) else None
+    guessing = _guessing(evaluation)
+    guess = None if guessing is None else guessing.guess()
     if guess is None:
         return evaluation
     fine = _FINE * resolution(evaluation.value, tolerance)
@@ -127,7 +134,8 @@ def settled(evaluation: Evaluation, tolerance: float, before: float = 0.0) -> Ev
 
 def _scored(evaluation: Evaluation, radius: float) -> Floats | None:
     """A scoring step within ``radius``, where the evaluation knows one."""
-    there = evaluation.scored() if isinstance(evaluation, Guessing) else None
+    guessing = _guessing(evaluation)
+    there = None if guessing is None else guessing.scored()
     if there is None or np.linalg.norm(there - evaluation.theta) > radius:
         return None
     return there
@@ -135,7 +143,8 @@ def _scored(evaluation: Evaluation, radius: float) -> Floats | None:
 
 def error_of(evaluation: Evaluation) -> float:
     """What the error of the gradient may cost, in deviance units."""
-    return evaluation.error if isinstance(evaluation, Guessing) else 0.0
+    guessing = _guessing(evaluation)
+    return 0.0 if guessing is None else guessing.error
 
 
 def newton(
