@@ -20,6 +20,7 @@ from mixeff.generalized.information import given_theta, observed_information
 from mixeff.generalized.laplace import LaplaceEvaluation, LaplaceProblem
 from mixeff.generalized.notes import fit_notes
 from mixeff.generalized.one_factor import OneFactorProblem, SortedRows
+from mixeff.generalized.one_factor_nodes import OneFactorQuadrature
 from mixeff.generalized.parameters import JointPartition
 from mixeff.generalized.pirls import Pirls, Point
 from mixeff.generalized.quadrature import QuadratureProblem, check_quadrature
@@ -143,9 +144,9 @@ def checked_start(design: Design, start: Sequence[float] | Floats) -> tuple[Floa
 
 def _maximize(model: GeneralizedModel, first: _Start, n_agq: int, control: Control) -> Optimum:
     """The optimum of the criterion, in working coordinates."""
-    rows = SortedRows.of(model) if n_agq == 1 else None
+    rows = SortedRows.of(model) if n_agq else None
     if rows is not None:
-        return _maximize_one_factor(model, rows, first, control)
+        return _maximize_one_factor(model, rows, first, n_agq, control)
     pirls = Pirls(model, joint=True)
     Lambda = model.partition.block_factors(first.theta)
     beta = model.first.beta if first.beta is None else first.beta
@@ -176,7 +177,7 @@ def _maximize(model: GeneralizedModel, first: _Start, n_agq: int, control: Contr
 
 
 def _maximize_one_factor(
-    model: GeneralizedModel, rows: SortedRows, first: _Start, control: Control
+    model: GeneralizedModel, rows: SortedRows, first: _Start, n_agq: int, control: Control
 ) -> Optimum:
     """Newton's method with the exact Hessian from the model without random effects on."""
     behind = [model.first.beta if first.beta is None else first.beta]
@@ -189,10 +190,20 @@ def _maximize_one_factor(
     ]
     problem = OneFactorProblem(model, partition, rows)
     at = np.concatenate([first.theta, *behind])
+    # Before quadrature Laplace, roughly: its evaluations cost a fraction, its optimum is near.
+    rough = replace(control, tolerance=max(control.tolerance, 1e-4))
+    last = n_agq == 1
+    how, more = (control, others) if last else (rough, [])
     try:
-        return solve(problem, at, control, others=others)
+        found = solve(problem, at, how, others=more)
     except ConvergenceError:
-        return solve(problem, _reachable(problem, at), control, others=others)
+        found = solve(problem, _reachable(problem, at), how, others=more)
+    if last:
+        return found
+    if found.nulls:  # where Laplace sees no variance there may be some
+        others.insert(0, at)
+    quadrature = OneFactorQuadrature.like(problem, n_agq)
+    return solve(quadrature, found.evaluation.theta, control, others=others)
 
 
 def _with_fixed_effects(pirls: Pirls, Lambda: Effects, dispersion: float, begin: Point) -> Point:

@@ -69,7 +69,8 @@ def observed_information(
     problem = evaluation.problem
     free = free_parameters(problem.partition.covariance, theta, problem.partition.n_free)
     laplace = type(evaluation) is LaplaceEvaluation and affordable(evaluation, free)
-    exact = laplace or isinstance(evaluation, OneFactorEvaluation)
+    # By exact type: quadrature is one with more to it.
+    exact = laplace or type(evaluation) is OneFactorEvaluation
     find = _exact if exact else gradient_differences
     try:
         hessian = find(evaluation, theta, coordinates, free)

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from mixeff.design.design import Design
 from mixeff.errors import ConvergenceError
 from mixeff.generalized.information import Information
-from mixeff.generalized.laplace import LaplaceEvaluation
-from mixeff.generalized.quadrature import QuadratureEvaluation, QuadratureProblem
+from mixeff.generalized.laplace import LaplaceEvaluation, LaplaceProblem
+from mixeff.generalized.one_factor import OneFactorEvaluation
+from mixeff.generalized.one_factor_nodes import OneFactorQuadrature
+from mixeff.generalized.quadrature import QuadratureProblem
 
 Floats = NDArray[np.float64]
 
@@ -159,11 +161,16 @@ def laplace_error(
     nodes = _NODES[q]
     if model.y.size * nodes**q > _AFFORDABLE:
         return []
-    problem = QuadratureProblem(
-        model, evaluation.problem.partition, joint=False, start=evaluation.point
-    )
+    problem: LaplaceProblem
+    if isinstance(evaluation, OneFactorEvaluation):
+        problem = OneFactorQuadrature.like(evaluation.problem, nodes)
+    else:
+        partition = evaluation.problem.partition
+        problem = QuadratureProblem(
+            model, partition, joint=False, start=evaluation.point
+        ).with_nodes(nodes)
     try:
-        better: QuadratureEvaluation = problem.with_nodes(nodes).evaluate(evaluation.theta)
+        better = problem.evaluate(evaluation.theta)
     except (ConvergenceError, np.linalg.LinAlgError):
         return []
     gain = 0.5 * (evaluation.value - better.value)
@@ -182,7 +189,7 @@ def laplace_error(
 
 def _newton_step(
     evaluation: LaplaceEvaluation,
-    better: QuadratureEvaluation,
+    better: LaplaceEvaluation,
     theta: Floats,
     information: Information,
 ) -> Floats | None:

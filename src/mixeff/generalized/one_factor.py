@@ -46,7 +46,7 @@ Codes = NDArray[np.int32]
 MOST_COLUMNS = 6
 """Random effects per level the kernel is compiled for."""
 
-_NONE = np.empty(0)
+_NONE, _NO_NODES, _NO_BLOCKS = np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0))
 _CANONICAL = {("binomial", "logit"), ("poisson", "log")}
 _DEFINITE = 1e-8  # smallest eigenvalue, of a unit diagonal, with which the exact Hessian is used
 _FAILURES = {
@@ -129,6 +129,8 @@ class _Found:
     Xi: Floats
     gradient: Floats
     hessian: Floats
+    integral: float
+    integral_gradient: Floats
 
 
 class OneFactorProblem(LaplaceProblem):
@@ -191,6 +193,8 @@ class OneFactorProblem(LaplaceProblem):
         *,
         inverse: Floats | None = None,
         model: tuple[Floats, Floats, Floats] | None = None,
+        fisher: bool = False,
+        nodes: tuple[Floats, Floats] | None = None,
     ) -> _Found:
         """One call of the kernel.
 
@@ -202,6 +206,8 @@ class OneFactorProblem(LaplaceProblem):
         entries : _Entries, the elements of Lambda that are parameters
         inverse : (J, Q, Q) array to fill with Lambda M^-1 Lambda', if wanted
         model : three arrays to fill with the sums of the working linear model, if wanted
+        fisher : bool, with expected weights in it
+        nodes : (K, q) nodes and (K,) log weights for the criterion by quadrature, if wanted
         """
         rows, family = self.rows, self.rows.compiled
         beta, dispersion = self.parts(theta)
@@ -210,12 +216,15 @@ class OneFactorProblem(LaplaceProblem):
         m = entries.rows.size + beta.size + dispersed
         u, scores = np.array(u), np.empty_like(u)
         Xi, gradient, hessian = np.empty_like(Lambda), np.empty(m), np.empty((m, m))
-        state, value = one_factor(
+        x, log_weights = (_NO_NODES, _NONE) if nodes is None else nodes
+        integral_gradient = _NONE if nodes is None else np.empty(m)
+        state, value, integral = one_factor(
             family.family, family.link, rows.y, rows.weights, rows.offset, rows.X, rows.Z,
             rows.pointer, family.top, dispersed, rows.expected, Lambda, beta, dispersion,
             entries.rows, entries.columns, u, scores,
-            np.empty((0, 0, 0)) if inverse is None else inverse, Xi, gradient, hessian,
-            *((_NONE,) * 3 if model is None else model), rows.threads,
+            _NO_BLOCKS if inverse is None else inverse, Xi, gradient, hessian,
+            *((_NONE,) * 3 if model is None else model), fisher, x, log_weights, integral_gradient,
+            rows.threads,
         )  # fmt: skip
         if state or not math.isfinite(value):
             raise ConvergenceError(_FAILURES[state or 1])
@@ -224,7 +233,10 @@ class OneFactorProblem(LaplaceProblem):
         if dispersed:
             gradient[-1] -= 2.0 * constants[1]
             hessian[-1, -1] -= 2.0 * constants[2]
-        return _Found(value, u, scores, Xi, gradient, hessian)
+        if nodes is not None:
+            integral -= 2.0 * constants[0]
+            integral_gradient[-1] -= 2.0 * constants[1] if dispersed else 0.0
+        return _Found(value, u, scores, Xi, gradient, hessian, integral, integral_gradient)
 
 
 class OneFactorEvaluation(LaplaceEvaluation):
@@ -295,7 +307,9 @@ class OneFactorEvaluation(LaplaceEvaluation):
         q, p = self.found.u.shape[1], problem.model.p
         sums = np.empty(q**4), np.empty(q * q * p), np.empty(p * p)
         Lambda, entries = self.Lambda[0], problem.entries
-        problem.run(self.theta, Lambda, self.found.u, entries, model=sums)
+        # Observed weights of both signs need not give a positive model.
+        fisher = bool((self.point.weight < 0).any())
+        problem.run(self.theta, Lambda, self.found.u, entries, model=sums, fisher=fisher)
         XX = sums[2].reshape(p, p)
         if p:
             # Weights that vanish where groups are separated, or negative ones, leave it singular.

@@ -178,16 +178,7 @@ class QuadratureEvaluation(LaplaceEvaluation):
 
     def callers_gradient(self, coordinates: Coordinates, theta: Floats) -> Floats:
         """As Laplace's, by the chain rule: the grid turns when Lambda is made triangular again."""
-        covariance = self.problem.partition.covariance
-        free = np.flatnonzero(theta)
-        k = theta.size
-        jacobian = np.zeros((k, k))
-        for j in free:
-            step = np.zeros(k)
-            step[j] = 1e-5 * np.abs(theta).max()
-            up, down = (coordinates.working_theta(covariance, theta + s) for s in (step, -step))
-            jacobian[:, j] = (up - down) / (2.0 * step[j])
-        return np.concatenate([jacobian.T @ self.gradient[:k], self.gradient[k:]])
+        return turned_gradient(self, coordinates, theta)
 
     def _information_slopes(self, A_bar: Floats) -> Floats:
         """(J, q, q) df/dM: of log|M| and, through A = T^-T, of the places of the nodes."""
@@ -235,3 +226,18 @@ class _NodeSums:
     def zero(cls, J: int, q: int, p: int) -> _NodeSums:
         """Nothing summed yet."""
         return cls(np.zeros((J, q)), np.zeros((J, q, q)), np.zeros((q, q)), np.zeros(p), 0.0)
+
+
+def turned_gradient(
+    evaluation: LaplaceEvaluation, coordinates: Coordinates, theta: Floats
+) -> Floats:
+    """A gradient with theta (k,) in the caller's units, where Lambda may not be turned."""
+    covariance = evaluation.problem.partition.covariance
+    k = theta.size
+    jacobian = np.zeros((k, k))
+    for j in np.flatnonzero(theta):
+        step = np.zeros(k)
+        step[j] = 1e-5 * np.abs(theta).max()
+        up, down = (coordinates.working_theta(covariance, theta + s) for s in (step, -step))
+        jacobian[:, j] = (up - down) / (2.0 * step[j])
+    return np.concatenate([jacobian.T @ evaluation.gradient[:k], evaluation.gradient[k:]])

@@ -109,7 +109,7 @@ def _corrected(hessian: Floats, steps: Sequence[Step]) -> Floats:
 
 
 def _guessing(evaluation: Evaluation) -> Guessing | None:
-    """The evaluation, if it can guess; ``isinstance`` of a protocol takes as long as a small fit."""
+    """The evaluation, if it can guess; ``isinstance`` of a protocol is slow."""
     return cast(Guessing, evaluation) if hasattr(type(evaluation), "guess") else None
 
 

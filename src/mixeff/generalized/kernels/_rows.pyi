@@ -44,6 +44,10 @@ def one_factor(
     pK: Floats,
     pX: Floats,
     XX: Floats,
+    fisher: bool,
+    nodes: Floats,
+    log_weights: Floats,
+    integral_gradient: Floats,
     threads: int,
     /,
-) -> tuple[int, float]: ...
+) -> tuple[int, float, float]: ...

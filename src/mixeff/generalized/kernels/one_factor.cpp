@@ -5,7 +5,7 @@
 #include <stdexcept>
 
 #include "../../factor/kernels/arrays.hpp"
-#include "one_factor_level.hpp"
+#include "one_factor_nodes.hpp"
 
 namespace mixeff::rows {
 
@@ -14,6 +14,7 @@ void LevelSums::resize(const OneFactor &f, int q) {
     Xi.assign(q * q, 0.0);
     gradient.assign(m, 0.0);
     hessian.assign(m * m, 0.0);
+    integral_gradient.assign(f.n_nodes ? m : 0, 0.0);
     if (!f.model) return;
     pK.assign(q * q * q * q, 0.0);
     pX.assign(q * q * p, 0.0);
@@ -25,6 +26,8 @@ void LevelSums::add(const LevelSums &other) {
         for (size_t i = 0; i < a.size(); ++i) a[i] += b[i];
     };
     value += other.value;
+    integral += other.integral;
+    plus(integral_gradient, other.integral_gradient);
     plus(Xi, other.Xi);
     plus(gradient, other.gradient);
     plus(hessian, other.hessian);
@@ -33,12 +36,13 @@ void LevelSums::add(const LevelSums &other) {
     plus(XX, other.XX);
 }
 
-void BlockRows::reserve(int64_t rows, bool with_expected) {
+void BlockRows::reserve(int64_t rows, const OneFactor &f) {
     room = rows;
     fixed.resize(rows);
     eta.resize(rows);
     values.assign(rows * parts, 0.0);
-    if (with_expected) expected.assign(rows * parts, 0.0);
+    if (f.expected) expected.assign(rows * parts, 0.0);
+    if (f.fisher) fisher.assign(rows * level_parts[1], 0.0);
 }
 
 namespace {
@@ -77,7 +81,8 @@ void fixed_predictor(const OneFactor &f, BlockRows &rows) {
 
 template <int Q>
 Search take_block(const OneFactor &f, int64_t first, int64_t last, BlockRows &rows,
-                  Modes<Q> &modes, Level<Q> &level, std::vector<double> &left, LevelSums &sums) {
+                  Modes<Q> &modes, Level<Q> &level, Nodes<Q> &nodes, std::vector<double> &left,
+                  LevelSums &sums) {
     rows.first = f.pointer[first];
     rows.count = f.pointer[last] - rows.first;
     fixed_predictor(f, rows);
@@ -95,6 +100,7 @@ Search take_block(const OneFactor &f, int64_t first, int64_t last, BlockRows &ro
             if (!(length >= 0.0)) return Search::endless;
             if (length <= converged || (length <= stalled && length >= 0.1 * before)) {
                 if (!level.add(sums)) return Search::endless;
+                if (f.n_nodes) nodes.add(level, sums);
                 before = -1.0;
                 continue;
             }
@@ -115,14 +121,15 @@ Search run_levels(const OneFactor &f, int threads, LevelSums &total) {
     std::vector<Search> states(chunks, Search::found);
     share(chunks, threads, 1, [&](int64_t c) {
         BlockRows rows;
-        rows.reserve(plan.widest, f.expected);
+        rows.reserve(plan.widest, f);
         Modes<Q> modes(f, rows);
         Level<Q> level(f, rows, modes.Lambda);
+        Nodes<Q> nodes(f, rows);
         std::vector<double> left;
         each[c].resize(f, Q);
         for (int64_t b = plan.chunks[c]; b < plan.chunks[c + 1]; ++b) {
             states[c] = take_block<Q>(f, plan.blocks[b], plan.blocks[b + 1], rows, modes, level,
-                                      left, each[c]);
+                                      nodes, left, each[c]);
             if (states[c] != Search::found) return;
         }
     });
@@ -175,8 +182,8 @@ nb::tuple one_factor(const std::string &family, const std::string &link, Vec y, 
                      Vec offset, Mat X, Mat Z, Longs pointer, int64_t top, bool dispersed,
                      bool expected, Mat Lambda, Vec beta, double dispersion, Codes entry_row,
                      Codes entry_column, MatOut u, MatOut scores, CubeOut inverse, MatOut Xi,
-                     VecOut gradient, MatOut hessian, VecOut pK, VecOut pX, VecOut XX,
-                     int threads) {
+                     VecOut gradient, MatOut hessian, VecOut pK, VecOut pX, VecOut XX, bool fisher, Mat nodes,
+                     Vec log_weights, VecOut integral_gradient, int threads) {
     const Pass run = pass_of(family, link);
     const size_t n = y.size(), q = Z.shape(1), J = pointer.size() - 1;
     if (!run || q < 1 || q > 6) throw std::invalid_argument("no compiled criterion for this model");
@@ -184,15 +191,17 @@ nb::tuple one_factor(const std::string &family, const std::string &link, Vec y, 
         Lambda.shape(1) != q || beta.size() != X.shape(1) || u.shape(0) != J || u.shape(1) != q ||
         scores.shape(0) != J || scores.shape(1) != q || (weights.size() && weights.size() != n) ||
         pointer.data()[J] != int64_t(n) || entry_row.size() != entry_column.size() ||
-        (inverse.size() && inverse.size() != J * q * q))
+        (inverse.size() && inverse.size() != J * q * q) ||
+        nodes.size() != q * log_weights.size())
         throw std::invalid_argument("arrays of shapes that do not fit");
     LevelSums sums;
     Search state;
     OneFactor f{run, {}, y.data(), weights.size() ? weights.data() : nullptr, offset.data(),
                 X.data(), Z.data(), pointer.data(), int64_t(J), int(X.shape(1)), dispersed,
                 expected, Lambda.data(), beta.data(), entry_row.data(), entry_column.data(),
-                int(entry_row.size()), XX.size() > 0 || pK.size() > 0, u.data(), scores.data(),
-                inverse.size() ? inverse.data() : nullptr};
+                int(entry_row.size()), XX.size() > 0 || pK.size() > 0, fisher, u.data(), scores.data(),
+                inverse.size() ? inverse.data() : nullptr, nodes.data(), log_weights.data(),
+                int64_t(log_weights.size())};
     {
         nb::gil_scoped_release free;
         const bool shaped = family == "negative_binomial" && top < int64_t(n);
@@ -209,10 +218,11 @@ nb::tuple one_factor(const std::string &family, const std::string &link, Vec y, 
     put(sums.Xi, Xi.data(), Xi.size());
     put(sums.gradient, gradient.data(), gradient.size());
     put(sums.hessian, hessian.data(), hessian.size());
+    put(sums.integral_gradient, integral_gradient.data(), integral_gradient.size());
     put(sums.pK, pK.data(), pK.size());
     put(sums.pX, pX.data(), pX.size());
     put(sums.XX, XX.data(), XX.size());
-    return nb::make_tuple(static_cast<int>(state), sums.value);
+    return nb::make_tuple(static_cast<int>(state), sums.value, sums.integral);
 }
 
 }  // namespace
@@ -223,7 +233,8 @@ void bind_one_factor(nb::module_ &m) {
           a().noconvert(), a().noconvert(), a().noconvert(), a(), a(), a(), a().noconvert(),
           a().noconvert(), a(), a().noconvert(), a().noconvert(), a().noconvert(),
           a().noconvert(), a().noconvert(), a().noconvert(), a().noconvert(), a().noconvert(),
-          a().noconvert(), a().noconvert(), a().noconvert(), a());
+          a().noconvert(), a().noconvert(), a().noconvert(), a(), a().noconvert(),
+          a().noconvert(), a().noconvert(), a());
 }
 
 }  // namespace mixeff::rows

@@ -20,9 +20,12 @@ struct OneFactor {
     const int32_t *entry_row, *entry_column;
     int entries;
     bool model;       // the sums of the working linear model are wanted
+    bool fisher;      // ... with the expected weights
     double *u;        // (J, q) where to begin, then the modes
     double *scores;   // (J, q) Z's
     double *inverse;  // (J, q, q) Lambda M^-1 Lambda', or null
+    const double *nodes, *log_weights;  // of the quadrature: (K, q) and (K,)
+    int64_t n_nodes;
 
     int parameters() const { return entries + p + (dispersed ? 1 : 0); }
 };
@@ -31,6 +34,8 @@ struct OneFactor {
 struct LevelSums {
     double value = 0.0;
     std::vector<double> Xi, gradient, hessian;
+    double integral = 0.0;  // the criterion by quadrature
+    std::vector<double> integral_gradient;
     std::vector<double> pK, pX, XX;  // sums of p p' K, p K_x, X'V^-1 X; see one_factor.py
 
     void resize(const OneFactor &f, int q);
@@ -44,9 +49,10 @@ struct BlockRows {
     int64_t first, count;
     std::vector<double> fixed, eta, values;  // values: parts one after the other
     std::vector<double> expected;            // the same parts with the expected information
+    std::vector<double> fisher;              // log-likelihood, score and expected weight
     int64_t room = 0;
 
-    void reserve(int64_t rows, bool with_expected);
+    void reserve(int64_t rows, const OneFactor &f);
     const double *part(int j) const { return values.data() + j * room; }
     const double *determinant(int j) const {
         return (expected.empty() ? values.data() : expected.data()) + j * room;

@@ -58,6 +58,15 @@ class Level {
         return true;
     }
 
+    // What the quadrature goes on from: rows begin .. end of the block, modes, factor of M, and
+    // along parameter j the change of the modes and L^-1 M_j L^-T.
+    struct Found {
+        int64_t begin, end;
+        const double *u, *U, *white;
+        const Small<Q> &factor;
+    };
+    Found found() const { return {begin, end, u, U.data(), white.data(), Mo}; }
+
   private:
     static int tri(int a, int b) { return a >= b ? a * (a + 1) / 2 + b : b * (b + 1) / 2 + a; }
     const double *z(int64_t i) const { return f.Z + (rows.first + i) * Q; }
@@ -274,6 +283,9 @@ class Level {
     // The working linear model at the modes: K = Z'V^-1 Z and Z'V^-1 X with the scores, X'V^-1 X.
     void working(LevelSums &out) {
         const int px = f.p;
+        const double *weights = f.fisher ? rows.fisher.data() + weight * rows.room
+                                         : rows.part(weight);
+        if (f.fisher) weigh(weights);
         for (int c = 0; c < d; ++c) {
             double g[Q], right[Q];
             for (int a = 0; a < Q; ++a) g[a] = G[a * d + c];
@@ -291,12 +303,27 @@ class Level {
                     out.pX[(a * Q + b) * px + c] += p[a] * (G[b * d + Q + c] - less(b, Q + c));
             }
         for (int64_t i = begin; i < end; ++i) {
-            const double w = rows.part(weight)[i], *xi_ = x(i);
+            const double w = weights[i], *xi_ = x(i);
             for (int c = 0; c < px; ++c)
                 for (int e = c; e < px; ++e) out.XX[c * px + e] += w * xi_[c] * xi_[e];
         }
         for (int c = 0; c < px; ++c)
             for (int e = c; e < px; ++e) out.XX[c * px + e] -= less(Q + c, Q + e);
+    }
+
+    // Z'WZ, Z'WX and the factor of M with other weights.
+    void weigh(const double *weights) {
+        std::fill(G.begin(), G.end(), 0.0);
+        for (int64_t i = begin; i < end; ++i)
+            for (int a = 0; a < Q; ++a) {
+                const double wz = weights[i] * z(i)[a];
+                for (int c = 0; c < Q; ++c) G[a * d + c] += wz * z(i)[c];
+                for (int c = 0; c < f.p; ++c) G[a * d + Q + c] += wz * x(i)[c];
+            }
+        for (int a = 0; a < Q; ++a)
+            for (int b = 0; b < Q; ++b) Go(a, b) = G[a * d + b];
+        Mo = penalized<Q>(Go, Lambda);
+        cholesky<Q>(Mo);  // the weights are not negative
     }
 
     double less(int c, int e) const {

@@ -59,6 +59,7 @@ class Modes {
         }
         fill(rows.values, level, false);
         if (expected) fill(rows.expected, level, true);
+        if (level == 3 && f.fisher) fill(rows.fisher, 1, true);
     }
 
     void effects(const double *u, double *b) const {
