@@ -225,7 +225,9 @@ def _subtract(S: Floats, panel: _Panel, columns: Longs | None) -> None:
         return
     flat = (columns[:, :, None] * S.shape[1] + columns[:, None, :]).ravel()
     for k in range(K):
-        found = panel.half[:, k].transpose(0, 2, 1) @ panel.scaled
+        left = panel.half[:, k].transpose(0, 2, 1)
+        # Products of one column and one row are no work for a matrix multiplication.
+        found = left * panel.scaled if q == 1 else left @ panel.scaled
         if flat.size < S[k].size:
             np.subtract.at(S[k].reshape(-1), flat, found.ravel())
         else:

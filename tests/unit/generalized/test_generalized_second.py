@@ -152,6 +152,23 @@ def test_what_cannot_be_computed_is_nan(monkeypatch):
     assert np.isnan(got.covariance).all()
 
 
+def test_the_reader_is_told_of_differences_and_of_failure(monkeypatch):
+    control = Control(threads=1)
+
+    def notes():
+        design = case_design("grouse_p")
+        return " ".join(fit_generalized(design, family_of("poisson"), control=control).notes)
+
+    def fails(*_):
+        raise ConvergenceError("no modes")
+
+    assert "Standard errors" not in notes()
+    monkeypatch.setattr(information_module, "_MEMORY", -1.0)
+    assert "Standard errors are from differences" in notes()
+    monkeypatch.setattr(information_module, "gradient_differences", fails)
+    assert "no standard errors (NaN)" in notes()
+
+
 @pytest.mark.parametrize(
     ("shape", "columns"), [("one", 0), ("split", 0), ("nested", 0), ("crossed", 5), ("three", 11)]
 )
