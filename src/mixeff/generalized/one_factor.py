@@ -29,6 +29,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import scipy.linalg
 from numpy.typing import NDArray
 
 from mixeff.errors import ConvergenceError
@@ -154,12 +155,21 @@ class OneFactorProblem(LaplaceProblem):
         super().__init__(model, partition, joint=False)
         self.rows = rows
         self.entries = _Entries.of(partition)
+        self._fixed: tuple[float, float, float] | None = None
         shape = rows.pointer.size - 1, rows.Z.shape[1]
         self.u = np.zeros(shape) if u is None else u
 
     def reordered(self, partition: Any) -> OneFactorProblem:
         """The same criterion with the columns of Lambda in another order."""
         return OneFactorProblem(self.model, partition, self.rows, self.u)
+
+    def _constants(self, dispersion: float) -> tuple[float, float, float]:
+        """Of the data and the dispersion: once where that is known."""
+        if self.model.observations.estimates_dispersion:
+            return self.rows.compiled.constants(dispersion)
+        if self._fixed is None:
+            self._fixed = self.rows.compiled.constants(dispersion)
+        return self._fixed
 
     def joined(self, factors: Sequence[Floats]) -> Floats:
         """Lambda (Q, Q) of the block from those of its terms."""
@@ -228,7 +238,7 @@ class OneFactorProblem(LaplaceProblem):
         )  # fmt: skip
         if state or not math.isfinite(value):
             raise ConvergenceError(_FAILURES[state or 1])
-        constants = family.constants(dispersion)
+        constants = self._constants(dispersion)
         value -= 2.0 * constants[0]
         if dispersed:
             gradient[-1] -= 2.0 * constants[1]
@@ -296,20 +306,28 @@ class OneFactorEvaluation(LaplaceEvaluation):
         diagonal = np.diagonal(moving)
         if diagonal.size and float(diagonal.min()) > 0.0:
             root = np.sqrt(diagonal)
-            if float(np.linalg.eigvalsh(moving / np.outer(root, root))[0]) > _DEFINITE:
+            moving = moving / (root[:, None] * root)
+            moving[np.diag_indices_from(moving)] -= _DEFINITE
+            if scipy.linalg.lapack.dpotrf(moving, clean=False)[1] == 0:
                 return exact
         return super().hessian
 
     @cached_property
-    def _sums(self) -> tuple[Floats, Floats, Floats]:
-        """Sums over levels of p p' K, p K_x and X'V^-1 X of the working linear model."""
+    def _sums(self) -> tuple[Floats, Floats, Floats, Floats]:
+        """Sums over levels of p p' K, p K_x and X'V^-1 X of the working linear model.
+
+        With them Lambda M^-1 Lambda' of every level, as the optimum needs both.
+        """
         problem = self.problem
         q, p = self.found.u.shape[1], problem.model.p
         sums = np.empty(q**4), np.empty(q * q * p), np.empty(p * p)
         Lambda, entries = self.Lambda[0], problem.entries
+        inverse = np.empty((*self.found.u.shape, q))
         # Observed weights of both signs need not give a positive model.
         fisher = bool((self.point.weight < 0).any())
-        problem.run(self.theta, Lambda, self.found.u, entries, model=sums, fisher=fisher)
+        problem.run(
+            self.theta, Lambda, self.found.u, entries, inverse=inverse, model=sums, fisher=fisher
+        )
         XX = sums[2].reshape(p, p)
         if p:
             # Weights that vanish where groups are separated, or negative ones, leave it singular.
@@ -317,28 +335,20 @@ class OneFactorEvaluation(LaplaceEvaluation):
             least = 1e-10 * float(np.vdot(problem.rows.X, problem.rows.X)) / p
             if values[0] < least:
                 XX = (vectors * np.maximum(values, least)) @ vectors.T
-        return sums[0].reshape(q, q, q, q), sums[1].reshape(q, q, p), XX
+        return sums[0].reshape(q, q, q, q), sums[1].reshape(q, q, p), XX, inverse
 
     def _information(self, slopes: list[Floats]) -> tuple[Floats, Floats, Floats]:
         """C'Z'V^-1 Z C, X'V^-1 Z C, X'V^-1 X for changes of Sigma given as (m, q, q) per term."""
         (S,), where = self.problem.partition.covariance.block_slopes(slopes)
         S = S[where]
-        pK, pX, XX = self._sums
+        pK, pX, XX, _ = self._sums
         CC = np.einsum("jca,kdb,abcd->jk", S, S, pK, optimize=True)
         XC = np.einsum("jca,acp->pj", S, pX)
         return CC, XC, XX
 
-    @cached_property
-    def _variances(self) -> Floats:
-        J, q = self.found.u.shape
-        out = np.empty((J, q, q))
-        problem = self.problem
-        problem.run(self.theta, self.Lambda[0], self.found.u, problem.entries, inverse=out)
-        return out
-
     def conditional_variances(self) -> tuple[Floats, ...]:
         """(J, q, q): Lambda M^-1 Lambda'."""
-        return (self._variances,)
+        return (self._sums[3],)
 
     def callers_hessian(self, coordinates: Coordinates, theta: Floats) -> Floats:
         """Second derivatives with theta in the caller's units, the others in working ones.

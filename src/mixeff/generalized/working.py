@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -37,8 +37,7 @@ class GeneralizedModel:
     observations : Observations
     offset : (n,) array
     rows : WeightedRows, X and Z in working coordinates
-    cell : Refillable, the penalized system with X behind the random effects
-    bare_rows, bare : the same without X: all that modes at known fixed effects need
+    bare_rows : the same without X: all that modes at known fixed effects need
     partition : Partition of theta
     coordinates : Coordinates, the way back to the caller's units
     expected : bool
@@ -56,14 +55,28 @@ class GeneralizedModel:
     observations: Observations
     offset: Floats
     rows: WeightedRows
-    cell: Refillable
     bare_rows: WeightedRows
-    bare: Refillable
     partition: Partition
     coordinates: Coordinates
     expected: bool
     first: FixedStart
     order: NDArray[np.int64] | None = None
+    _systems: dict[str, Refillable] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def cell(self) -> Refillable:
+        """The penalized system with X behind the random effects, laid out when first wanted."""
+        return self._system("cell", self.rows)
+
+    @property
+    def bare(self) -> Refillable:
+        """The same without X."""
+        return self._system("bare", self.bare_rows)
+
+    def _system(self, name: str, rows: WeightedRows) -> Refillable:
+        if name not in self._systems:
+            self._systems[name] = Refillable(rows.empty(), threads=rows.threads)
+        return self._systems[name]
 
     def callers_rows(self, values: Floats) -> Floats:
         """(n,) values in the caller's order."""
@@ -155,15 +168,12 @@ def working_generalized(
         codes = in_order(term.codes, order)
         groups.append(LevelRows.of(codes, term.n_levels, in_order(Z, order)))
     rows = WeightedRows.of(X * unit, groups, threads)
-    bare_rows = rows.without_fixed()
     unchanged = Response(0.0, np.zeros(design.X.shape[1]), 1.0, np.empty(0))
     return GeneralizedModel(
         observations=observations,
         offset=offset,
         rows=rows,
-        cell=Refillable(rows.empty(), threads=threads),
-        bare_rows=bare_rows,
-        bare=Refillable(bare_rows.empty(), threads=threads),
+        bare_rows=rows.without_fixed(),
         partition=partition,
         coordinates=Coordinates(in_units(fixed, unit), random, unchanged, 0.0),
         expected=expected,
