@@ -2,6 +2,11 @@
 
 Bates et al. (2015, section 4) for the linear algebra; the objective is the penalized deviance
 -2 log p(y | u, beta) + |u|^2, whose Newton step is a weighted penalized least squares problem.
+
+Factoring the penalized information is dear, solving with a factor is not. So between Newton steps
+chord steps are taken with the factor at hand, of an earlier point or of the last parameters, for as
+long as they converge fast. They only move the point: modes are accepted by one rule, that the
+Newton step with the information factored at the point itself is of no length.
 """
 
 from __future__ import annotations
@@ -29,6 +34,8 @@ the modes is its root, 1e-10 standard deviations of all modes together."""
 _STALLED = 1e-13  # a step this small that does not get smaller is rounding
 _ENDLESS = 1e-4  # ... and this is what a separated predictor still has to gain in the end
 _STEPS, _HALVINGS, _ENLARGEMENTS = 100, 30, 8
+_CHORDS = 4  # more steps with an old factor, at the rate seen, than this are not worth it
+_SURPLUS = 0.01  # of the tolerance: chord steps go this far, for the Newton step to confirm
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +115,7 @@ class Pirls:
         point = self._begin(Lambda, beta, dispersion, start)
         previous = math.inf
         for step in range(_STEPS):
+            point = self._chord(Lambda, dispersion, point, previous, _SURPLUS * tolerance)
             factor, full = self._newton(Lambda, point, dispersion)
             length = self._length(point, full)
             stalled = length <= _STALLED and length >= previous
@@ -127,7 +135,7 @@ class Pirls:
     def _begin(
         self, Lambda: Effects, beta: Floats | None, dispersion: float, start: Point | None
     ) -> Point:
-        """The start, improved by one step on the last factor where that helps."""
+        """The start."""
         model = self.model
         none = model.zero_effects()
         if start is None:
@@ -138,8 +146,6 @@ class Pirls:
             point = self.at(Lambda, start.u, fixed, dispersion)
             if not point.finite:
                 point = self.at(Lambda, none, fixed, dispersion)
-            elif not self.joint and self.last is not None and start is self.last.point:
-                point = self._predicted(Lambda, point, dispersion)
         if not point.finite:
             raise ConvergenceError(
                 "The likelihood cannot be computed at the starting values of the fixed effects: "
@@ -148,22 +154,47 @@ class Pirls:
             )
         return point
 
-    def _predicted(self, Lambda: Effects, point: Point, dispersion: float) -> Point:
-        """One Newton step from the last modes with the last factor, where that helps.
+    def _chord(
+        self, Lambda: Effects, dispersion: float, point: Point, previous: float, target: float
+    ) -> Point:
+        """Steps with the factor at hand for as long as they converge fast.
 
-        It carries the modes along to first order in the change of the parameters.
+        The first of them, at new parameters, carries the modes along to first order.
+
+        Parameters
+        ----------
+        previous : float, squared length of the step that led to ``point``; infinite if none did
+        target : float, squared length that need not be improved upon
         """
-        model = self.model
-        assert self.last is not None
-        factor = self.last.factor
-        if model.bare.latest is not factor or factor.inverts_in_place:
+        cell = self.model.cell if self.joint else self.model.bare
+        factor = cell.latest
+        if factor is None or factor.inverts_in_place:
             return point
-        scores, _ = model.bare_rows.products(point.score)
+        while True:
+            u, beta, length = self._chord_step(Lambda, factor, point)
+            rate = length / previous  # 0 for the first step, of which nothing is known yet
+            if not (target < length < math.inf and length * rate**_CHORDS <= target):
+                return point
+            trial = self.at(Lambda, u, beta, dispersion)
+            if not trial.objective <= _allowed(point):
+                return point
+            point, previous = trial, length
+            if 0.0 < length * rate <= target:
+                return point
+
+    def _chord_step(
+        self, Lambda: Effects, factor: BlockedFactor, point: Point
+    ) -> tuple[Effects, Floats, float]:
+        """Where the step leads, and its squared length in the metric of ``factor``."""
+        rows = self.model.rows if self.joint else self.model.bare_rows
+        scores, fixed = rows.products(point.score)
         right = [p @ L - u for p, L, u in zip(scores, Lambda, point.u, strict=True)]
-        step, _ = solve_effects(factor, right, None)
+        step, change = solve_effects(factor, right, fixed if self.joint else None)
+        length = sum(float(np.vdot(a, b)) for a, b in zip(step, right, strict=True))
         u = tuple(a + b for a, b in zip(point.u, step, strict=True))
-        trial = self.at(Lambda, u, point.beta, dispersion)
-        return trial if trial.objective <= point.objective else point
+        if not self.joint:
+            return u, point.beta, length
+        return u, point.beta + change, length + float(change @ fixed)
 
     def at(self, Lambda: Effects, u: Effects, beta: Floats, dispersion: float) -> Point:
         """The rows' terms at given effects."""
@@ -220,7 +251,7 @@ class Pirls:
     ) -> Point:
         """The longest of the steps 1, 1/2, 1/4 ... that decreases the penalized deviance."""
         part = 1.0
-        allowed = point.objective + 1e-13 * (1.0 + abs(point.objective))
+        allowed = _allowed(point)
         for _ in range(_HALVINGS):
             if part == 1.0:
                 trial = self._point(full.u, full.beta, full.eta, dispersion)
@@ -237,6 +268,11 @@ class Pirls:
             "penalized deviance. The fixed effects or variances tried are too extreme for these "
             "data; rescale the predictors, look for separation, or give other starting values."
         )
+
+
+def _allowed(point: Point) -> float:
+    """The objective after a step that does not go up but by rounding."""
+    return point.objective + 1e-13 * (1.0 + abs(point.objective))
 
 
 def factor_rows(
