@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cache_blocks.hpp"
 #include "dense.hpp"
 #include "kernels.hpp"
 #include "parallel.hpp"
@@ -81,18 +82,20 @@ void inverse_tail(Longs pointer, int64_t skip, int64_t drop, Codes columns, int6
     with_size(q, [&](auto fixed) {
         constexpr int F = decltype(fixed)::value;
         if (by_column)
-            share(size, threads, 16, [&](int64_t r) {
-                // One row of Q stays in cache while the levels that meet it stream by.
-                const double *row = Q.data() + r * width - tail;
-                for (int64_t e = meets.data()[r]; e < meets.data()[r + 1]; ++e) {
-                    const int64_t l = meets_level.data()[e], first = ptr[l] + skip;
-                    const int64_t own = meets_row.data()[e];
-                    double *out = QB.data() + own * q;
-                    const double diagonal = row[col[own]];
-                    for (int64_t k = 0; k < q; ++k) out[k] = diagonal * B.data()[own * q + k];
-                    gather_row<F>(B.data() + first * q, col + first, own - first, row, 2.0, out, q);
-                }
-            });
+            share_in_cache(
+                ptr, n_levels, q, meets.data(), meets_level.data(), size, threads,
+                [&](int64_t r, int64_t begin, int64_t end) {
+                    const double *row = Q.data() + r * width - tail;
+                    for (int64_t e = begin; e < end; ++e) {
+                        const int64_t l = meets_level.data()[e], first = ptr[l] + skip;
+                        const int64_t own = meets_row.data()[e];
+                        double *out = QB.data() + own * q;
+                        const double diagonal = row[col[own]];
+                        for (int64_t k = 0; k < q; ++k) out[k] = diagonal * B.data()[own * q + k];
+                        gather_row<F>(B.data() + first * q, col + first, own - first, row, 2.0, out,
+                                      q);
+                    }
+                });
         for (int64_t l = 0; l < n_levels; ++l) {
             const int64_t first = ptr[l] + skip, last = ptr[l + 1] - drop;
             std::fill(QB.data() + ptr[l] * q, QB.data() + first * q, 0.0);

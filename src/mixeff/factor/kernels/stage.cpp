@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cache_blocks.hpp"
 #include "dense.hpp"
 #include "kernels.hpp"
 #include "parallel.hpp"
@@ -119,15 +120,15 @@ void scatter_tail(Longs pointer, int64_t skip, Codes columns, int64_t tail, Mat 
     with_size(q, [&](auto size) {
         constexpr int Q = decltype(size)::value;
         if (by_column)
-            share(width, threads, 16, [&](int64_t r) {
-                // One row of S stays in cache while the levels that meet it stream by, in order.
-                double *row = S.data() + r * width - tail;
-                for (int64_t e = meets.data()[r]; e < meets.data()[r + 1]; ++e) {
-                    const int64_t at = meets_row.data()[e];
-                    subtract_row<Q>(C.data() + at * q, col + at,
-                                    ptr[meets_level.data()[e] + 1] - at, row, q);
-                }
-            });
+            share_in_cache(ptr, n_levels, q, meets.data(), meets_level.data(), width, threads,
+                           [&](int64_t r, int64_t begin, int64_t end) {
+                               double *row = S.data() + r * width - tail;
+                               for (int64_t e = begin; e < end; ++e) {
+                                   const int64_t at = meets_row.data()[e];
+                                   subtract_row<Q>(C.data() + at * q, col + at,
+                                                   ptr[meets_level.data()[e] + 1] - at, row, q);
+                               }
+                           });
         for (int64_t l = 0; l < n_levels; ++l) {
             const int64_t first = ptr[l] + skip, m = ptr[l + 1] - first;
             const double *c = C.data() + first * q;
