@@ -72,7 +72,7 @@ class DenseFactor:
     def scores(self) -> tuple[Floats, ...]:
         return self._split(self.s.Z.T @ self.Py)
 
-    def trace_blocks(self, reml: bool) -> tuple[Floats, ...]:
+    def trace_blocks(self, reml: bool, squares: bool = False) -> tuple[Floats, ...]:
         M = self.s.Z.T @ (self.P if reml else self.Vi) @ self.s.Z
         return tuple(b.sum(axis=0) for b in self._diagonal(M))
 

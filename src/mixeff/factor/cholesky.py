@@ -224,7 +224,7 @@ class BlockedFactor:
         self._inverted = False
         self._state: solves.ModeState | None = None
         self._fixed: Floats | None = None
-        self.tail_squares: Squares | None = None  # known once the traces are
+        self.tail_squares: Squares | None = None  # known once traces were asked for with them
 
     def receive(self, store: Store, logdet: float) -> None:
         """Take the arrays in which this factor was computed."""
@@ -301,10 +301,13 @@ class BlockedFactor:
         with one_blas_thread():
             return solves.scores(self, self._modes())
 
-    def trace_blocks(self, reml: bool) -> tuple[Floats, ...]:
-        """H_i per term, (q, q): sum of the diagonal blocks of Z_i' P Z_i (ML: Z_i' V^-1 Z_i)."""
+    def trace_blocks(self, reml: bool, squares: bool = False) -> tuple[Floats, ...]:
+        """H_i per term, (q, q): sum of the diagonal blocks of Z_i' P Z_i (ML: Z_i' V^-1 Z_i).
+
+        With ``squares`` those of a dense tail's factors, ``tail_squares``, are computed too.
+        """
         with one_blas_thread():
-            return selected_inverse.trace_blocks(self, reml)
+            return selected_inverse.trace_blocks(self, reml, squares)
 
     def conditional_variances(self) -> tuple[Floats, ...]:
         """Per term (J, q, q): diagonal blocks of Lambda (Lambda'Z'Z Lambda + I)^-1 Lambda'."""

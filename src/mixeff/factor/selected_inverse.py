@@ -55,8 +55,8 @@ class Scratch:
         )
 
 
-def trace_blocks(factor: BlockedFactor, reml: bool) -> tuple[Floats, ...]:
-    """H_i per grouping factor in the caller's order."""
+def trace_blocks(factor: BlockedFactor, reml: bool, squares: bool) -> tuple[Floats, ...]:
+    """H_i per grouping factor in the caller's order; ``squares``: their curvature is wanted too."""
     layout, tail, inner = factor.layout, factor.system.tail, factor.tail_Lambda
     store, scratch = factor.inverting(), factor.system.scratch()
     size = int(layout.starts[-1]) + (factor.system.p if reml else 0)
@@ -73,7 +73,7 @@ def trace_blocks(factor: BlockedFactor, reml: bool) -> tuple[Floats, ...]:
         inverse = inverses[a]
         H = directly[a] if inverse is None else product @ inverse
         found[layout.tail_groups[a]] = (H + H.T) / 2
-    if isinstance(tail, DenseTail) and layout.products.size >= SQUARED:
+    if squares and isinstance(tail, DenseTail) and layout.products.size >= SQUARED:
         factor.tail_squares = tail_squares(tail, Q, factor.inverses)
     tail.scale_inverse(Q, size, inner)
     invert_stages(factor, store, size, Q)

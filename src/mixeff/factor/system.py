@@ -39,10 +39,11 @@ class Factor(Protocol):
         """z_i = Z_i' P y per term, (J, q) each (exact at Lambda = 0)."""
         ...
 
-    def trace_blocks(self, reml: bool) -> tuple[Floats, ...]:
+    def trace_blocks(self, reml: bool, squares: bool = False) -> tuple[Floats, ...]:
         """H_i = sum over levels of the diagonal blocks of Z_i' P Z_i, (q, q) symmetric each.
 
-        ``reml=False`` uses V^-1 in place of P. Exact also at singular Lambda.
+        ``reml=False`` uses V^-1 in place of P. Exact also at singular Lambda. With ``squares`` what
+        their curvature needs is computed too, where the factor knows how.
         """
         ...
 

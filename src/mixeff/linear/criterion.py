@@ -148,7 +148,9 @@ class LinearEvaluation:
         criterion = self.criterion
         if self.factor.inverts_in_place:
             _ = self._forms  # need the factor, which the inverse overwrites
-        traces = criterion.partition.per_term_square(self.factor.trace_blocks(criterion.reml))
+        wanted = criterion.memory is not None
+        found = self.factor.trace_blocks(criterion.reml, wanted)
+        traces = criterion.partition.per_term_square(found)
         if criterion.memory is None:
             return traces
         K = curvature(criterion.partition, self.factor, traces, self._squares, self._forms)

@@ -67,7 +67,7 @@ def test_squares_over_the_tail(design: str, reml: bool, monkeypatch: pytest.Monk
         for b in brute.blocks
     ]
     factor = brute.build().factorize(Lambda)
-    factor.trace_blocks(reml)
+    factor.trace_blocks(reml, squares=True)
     expected = dense_squares(brute, Lambda, reml)
     assert factor.tail_squares is not None
     tail = factor.layout.tail_groups
@@ -154,9 +154,9 @@ def count_traces(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     count = [0]
     original = BlockedFactor.trace_blocks
 
-    def counted(self: BlockedFactor, reml: bool) -> tuple[np.ndarray, ...]:
+    def counted(self: BlockedFactor, reml: bool, squares: bool = False) -> tuple[np.ndarray, ...]:
         count[0] += 1
-        return original(self, reml)
+        return original(self, reml, squares)
 
     monkeypatch.setattr(BlockedFactor, "trace_blocks", counted)
     return count
