@@ -6,20 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from mixeff.control import Control
-from mixeff.errors import OptionError
 from mixeff.model.generalized_fit import GeneralizedMixedModel
 from mixeff.model.generalized_fitting import GLMER_ARGUMENTS, fit_design, prepare
 from mixeff.model.names import calling_frame, data_name
-from mixeff.model.options import refuse_unknown
+from mixeff.model.options import MISSING, refuse_unknown, require
 
-_MISSING: Any = object()
 _NB_ARGUMENTS = tuple(name for name in GLMER_ARGUMENTS if name != "family")
 
 
 def glmer(
-    formula: str = _MISSING,
-    data: Any = _MISSING,
-    family: Any = _MISSING,
+    formula: str = MISSING,
+    data: Any = MISSING,
+    family: Any = MISSING,
     *,
     link: Any = None,
     n_agq: int = 1,
@@ -97,7 +95,7 @@ def glmer(
     -92.026
     """
     refuse_unknown("glmer", unknown, GLMER_ARGUMENTS)
-    _require("glmer", formula=formula, data=data, family=family)
+    require("glmer", formula=formula, data=data, family=family)
     request, design = prepare(
         formula=formula,
         data=data,
@@ -116,8 +114,8 @@ def glmer(
 
 
 def glmer_nb(
-    formula: str = _MISSING,
-    data: Any = _MISSING,
+    formula: str = MISSING,
+    data: Any = MISSING,
     *,
     link: Any = None,
     n_agq: int = 1,
@@ -151,7 +149,7 @@ def glmer_nb(
     4
     """
     refuse_unknown("glmer_nb", unknown, _NB_ARGUMENTS)
-    _require("glmer_nb", formula=formula, data=data)
+    require("glmer_nb", formula=formula, data=data)
     request, design = prepare(
         formula=formula,
         data=data,
@@ -167,14 +165,3 @@ def glmer_nb(
         control=control,
     )
     return fit_design(request, design)
-
-
-def _require(function: str, **given: Any) -> None:
-    """Raise OptionError for the first argument that is missing."""
-    for name, value in given.items():
-        if value is _MISSING:
-            family = ', family="binomial"' if "family" in given else ""
-            raise OptionError(
-                f"{function}: {name} is missing; for example "
-                f'{function}("y ~ x + (1 | g)", data=frame{family}).'
-            )

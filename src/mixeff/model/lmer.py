@@ -10,14 +10,12 @@ from mixeff.errors import OptionError
 from mixeff.model.fit import LinearMixedModel
 from mixeff.model.fitting import LMER_ARGUMENTS, fit_design, prepare
 from mixeff.model.names import calling_frame, data_name
-from mixeff.model.options import refuse_unknown
-
-_MISSING: Any = object()
+from mixeff.model.options import MISSING, refuse_unknown, require
 
 
 def lmer(
-    formula: str = _MISSING,
-    data: Any = _MISSING,
+    formula: str = MISSING,
+    data: Any = MISSING,
     *,
     reml: bool = True,
     weights: Any = None,
@@ -88,11 +86,7 @@ def lmer(
             "Other families are what glmer is for: mx.glmer(formula, data, family)."
         )
     refuse_unknown("lmer", unknown, LMER_ARGUMENTS)
-    if formula is _MISSING or data is _MISSING:
-        absent = "formula" if formula is _MISSING else "data"
-        raise OptionError(
-            f'lmer: {absent} is missing; for example lmer("y ~ x + (1 | g)", data=frame).'
-        )
+    require("lmer", formula=formula, data=data)
     request, design = prepare(
         formula=formula,
         data=data,

@@ -1,9 +1,10 @@
-"""Arguments nobody knows: say so, and name the nearest one that exists."""
+"""Arguments nobody knows or that are missing: say so, and name the nearest one that exists."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from mixeff.errors import OptionError
 
@@ -31,3 +32,18 @@ def choose(function: str, argument: str, value: object, allowed: Sequence[str]) 
     hint = f' Did you mean "{near}"?' if near else ""
     words = ", ".join(f'"{a}"' for a in allowed)
     raise OptionError(f"{function}: {argument} must be one of {words}, not {value!r}.{hint}")
+
+
+MISSING: Any = object()
+"""What stands for an argument that was not given."""
+
+
+def require(function: str, **given: Any) -> None:
+    """Raise OptionError for the first argument that is missing."""
+    for name, value in given.items():
+        if value is MISSING:
+            family = ', family="binomial"' if "family" in given else ""
+            raise OptionError(
+                f"{function}: {name} is missing; for example "
+                f'{function}("y ~ x + (1 | g)", data=frame{family}).'
+            )
