@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mixeff.model.inference_methods import InferenceMethods
 from mixeff.model.names import calling_frame
 from mixeff.model.padding import pad
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 
-class FitMethods:
+class FitMethods(InferenceMethods):
     """The methods of a fitted model; its numbers are in `MixedModel` and the classes of it."""
 
     __slots__ = ()

@@ -1,0 +1,210 @@
+"""By which covariance and degrees of freedom linear functions of beta are judged.
+
+Every test and interval of fixed effects asks a `Method` for three things and nothing else: the
+covariance of beta, the degrees of freedom of single linear functions, and the F test of several.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixeff.errors import OptionError
+from mixeff.generalized.estimate import GeneralizedEstimate
+from mixeff.inference.coefficients import covariance
+from mixeff.model.options import choose
+
+if TYPE_CHECKING:
+    from mixeff.model.mixed import MixedModel
+
+Floats = NDArray[np.float64]
+
+DDF = ("satterthwaite", "kenward-roger", "asymptotic")
+ROBUST = ("CR0", "CR1", "CR2")
+
+# Directions of L whose eigenvalue is below this part of the largest add nothing to a joint test.
+_RANK = 1e-10
+
+
+@dataclass(frozen=True, slots=True)
+class FTest:
+    """A joint test of L beta = rhs.
+
+    Attributes
+    ----------
+    f_value : float
+    num_df : int, rank of L
+    den_df : float, infinite where the reference distribution is chi-square
+    p_value : float
+    """
+
+    f_value: float
+    num_df: int
+    den_df: float
+    p_value: float
+
+
+class Method(ABC):
+    """Covariance of beta and degrees of freedom of its linear functions."""
+
+    name: str
+    """What ``ddf=`` (or ``vcov=``) calls it."""
+
+    sentence: str
+    """One line for the note under a table: which method, which df, which assumption."""
+
+    @property
+    @abstractmethod
+    def covariance(self) -> Floats:
+        """(p, p) covariance of beta."""
+
+    @abstractmethod
+    def df(self, L: Floats) -> Floats:
+        """Degrees of freedom of each row of L (k, p): (k,), infinite for a normal reference."""
+
+    def f_test(self, L: Floats, difference: Floats) -> FTest:
+        """The joint test that L beta equals its hypothetical values.
+
+        Parameters
+        ----------
+        L : (k, p) array
+        difference : (k,) array, L beta - rhs
+        """
+        values, directions = independent_rows(L, self.covariance)
+        rank = values.size
+        if rank == 0:
+            return FTest(np.nan, 0, np.nan, np.nan)
+        t_squared = (directions @ difference) ** 2 / values
+        f = float(t_squared.sum() / rank)
+        den_df = self.joint_df(directions @ L, t_squared)
+        return FTest(f, rank, den_df, f_tail(f, rank, den_df))
+
+    @abstractmethod
+    def joint_df(self, rows: Floats, t_squared: Floats) -> float:
+        """Denominator degrees of freedom of a joint test of uncorrelated rows (r, p)."""
+
+
+@dataclass(frozen=True)
+class Asymptotic(Method):
+    """Normal and chi-square reference distributions: the number of groups goes to infinity."""
+
+    matrix: Floats
+    name = "asymptotic"
+    sentence = (
+        "Normal (chi-square) reference distribution: variances taken as known, right for many "
+        "groups."
+    )
+
+    @property
+    def covariance(self) -> Floats:
+        """(p, p) covariance of beta."""
+        return self.matrix
+
+    def df(self, L: Floats) -> Floats:
+        """Infinite."""
+        return np.full(len(L), np.inf)
+
+    def joint_df(self, rows: Floats, t_squared: Floats) -> float:
+        """Infinite."""
+        return np.inf
+
+
+def method_of(
+    fit: MixedModel,
+    ddf: str | None = "auto",
+    vcov: str | None = None,
+    *,
+    function: str,
+) -> Method:
+    """The method of a fit by the names the caller uses.
+
+    Parameters
+    ----------
+    fit : MixedModel
+    ddf : {"auto", "satterthwaite", "kenward-roger", "asymptotic"} or None
+        ``"auto"``: Satterthwaite for a linear model, asymptotic for a generalized one. None is
+        asymptotic here; tables that then show no p value see to that themselves.
+    vcov : {None, "CR0", "CR1", "CR2"}
+        None: the model's covariance. The others are cluster-robust (CR2 with Satterthwaite df of
+        its own); ``ddf`` must then be "auto" or "asymptotic".
+    function : str, what the caller called, for messages
+
+    Raises
+    ------
+    OptionError
+        A name that does not exist, or a method the model does not have.
+    """
+    generalized = isinstance(fit.estimate, GeneralizedEstimate)
+    if vcov is not None:
+        from mixeff.inference.robust import robust_method
+
+        choose(function, "vcov", vcov, ROBUST)
+        return robust_method(fit, vcov, asymptotic=ddf == "asymptotic")
+    if ddf is None:
+        return Asymptotic(covariance(fit.estimate))
+    chosen = choose(function, "ddf", ddf, ("auto", *DDF))
+    if chosen == "auto":
+        chosen = "asymptotic" if generalized else "satterthwaite"
+    if chosen == "asymptotic":
+        return Asymptotic(covariance(fit.estimate))
+    if generalized:
+        raise OptionError(
+            f'{function}: ddf="{chosen}" is for linear models; the tests of a generalized model '
+            "are asymptotic. Leave ddf out, or compare models with mixeff.anova."
+        )
+    if chosen == "satterthwaite":
+        from mixeff.inference.satterthwaite import satterthwaite
+
+        return satterthwaite(fit)
+    from mixeff.inference.kenward_roger import kenward_roger
+
+    return kenward_roger(fit)
+
+
+def independent_rows(L: Floats, covariance: Floats) -> tuple[Floats, Floats]:
+    """Uncorrelated combinations of L beta: variances (r,) and combinations (r, k).
+
+    From the eigenvectors of L C L'; directions without variance are left out.
+    """
+    values, vectors = np.linalg.eigh(L @ covariance @ L.T)
+    kept = values > _RANK * max(float(values[-1]), 0.0) if values.size else values > 0
+    return values[kept], vectors[:, kept].T
+
+
+def f_tail(f: float, num_df: float, den_df: float) -> float:
+    """P(F > f); chi-square over its df where the denominator is infinite."""
+    from scipy.special import chdtrc, fdtrc
+
+    if not np.isfinite(f) or num_df <= 0 or np.isnan(den_df) or den_df <= 0:
+        return np.nan
+    if np.isinf(den_df):
+        return float(chdtrc(num_df, num_df * f))
+    return float(fdtrc(num_df, den_df, f))
+
+
+def t_tail(statistic: Floats, df: Floats) -> Floats:
+    """P(|T| > |t|), normal where df is infinite, NaN where it is not known."""
+    from scipy.special import ndtr, stdtr
+
+    size, df = -np.abs(statistic), np.asarray(df, dtype=np.float64)
+    finite = np.isfinite(df)
+    with np.errstate(invalid="ignore"):
+        tail = np.where(np.isinf(df), ndtr(size), np.nan)
+        tail[finite] = stdtr(df[finite], size[finite])
+    return np.asarray(2.0 * tail)
+
+
+def t_quantile(level: float, df: Floats) -> Floats:
+    """Half width of a two-sided interval in standard errors."""
+    from scipy.special import ndtri, stdtrit
+
+    df = np.asarray(df, dtype=np.float64)
+    half = np.full(df.shape, np.nan)
+    half[np.isinf(df)] = ndtri(0.5 + level / 2)
+    finite = np.isfinite(df) & (df > 0)
+    half[finite] = stdtrit(df[finite], 0.5 + level / 2)
+    return half
