@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import pandas as pd
 
-Kind = Literal["fit", "evaluation", "bootstrap", "refit"]
+Kind = Literal["fit", "evaluation", "bootstrap", "refit", "inference"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,9 @@ class Case:
         ``evaluation``: the whole call against one evaluation of lme4's criterion.
         ``bootstrap``: one replicate of a batch of refits against one lme4 refit.
         ``refit``: a fit to a new response against mixeff's own first fit.
+        ``inference``: what is done with a fit, the fit itself not timed.
+    work : str
+        Of an inference case, what is done: a name in ``inference_work.WORK``.
     statsmodels : tuple or None
         (formula, groups, re_formula) where its MixedLM can fit the model.
     peers : tuple of str
@@ -66,6 +69,7 @@ class Case:
     peers: tuple[str, ...] = ("glmm", "mixedlm")
     beats_peer: bool = False
     small: dict[str, Any] = field(default_factory=dict)
+    work: str = ""
     replicates: int = 0
     family: str = ""
     against: Literal["lme4", "peer"] = "lme4"
@@ -242,6 +246,46 @@ CASES = (
         "approximation at rougher estimates, and its time is not what mixeff's is compared with.",
         small={"rows": 20_000, "first": 400, "second": 100},
         patience={"glmm": 900.0},
+    ),
+    Case(
+        "kr_sleepstudy",
+        "Kenward-Roger, sleepstudy, against pbkrtest",
+        "sleepstudy",
+        _SLEEP,
+        1 / 20,
+        kind="inference",
+        work="kenward-roger",
+        peers=(),
+    ),
+    Case(
+        "kr_crossed",
+        "Kenward-Roger, 10,000 rows, 400 x 100 crossed, against pbkrtest",
+        "simulated.crossed_intercepts",
+        "y ~ x + t + (1 | a) + (1 | b)",
+        1 / 20,
+        kind="inference",
+        work="kenward-roger",
+        peers=(),
+        small={"rows": 1_000, "first": 60, "second": 20},
+    ),
+    Case(
+        "profile_sleepstudy",
+        "profile of all parameters, sleepstudy, with intervals",
+        "sleepstudy",
+        _SLEEP,
+        1 / 20,
+        kind="inference",
+        work="profile",
+        peers=(),
+    ),
+    Case(
+        "interval_sleepstudy",
+        "bootstrap intervals, 1,000 replicates, sleepstudy (a second is asked)",
+        "sleepstudy",
+        _SLEEP,
+        kind="inference",
+        work="bootstrap interval",
+        peers=(),
     ),
 )
 

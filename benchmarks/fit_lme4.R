@@ -41,6 +41,22 @@ timed <- function(work) {
   }
   seconds
 }
+# What is done with a fit: the names of inference_work.py, the numbers in the same order.
+inference_work <- list(
+  "kenward-roger" = function(fit) {
+    adjusted <- pbkrtest::vcovAdj(fit)
+    df <- vapply(seq_along(fixef(fit)), function(j) {
+      pbkrtest::Lb_ddf(as.numeric(seq_along(fixef(fit)) == j), vcov(fit), adjusted)
+    }, 0)
+    c(sqrt(diag(as.matrix(adjusted))), df)
+  },
+  # signames = FALSE only names the rows; both give standard deviations first, row by row.
+  "profile" = function(fit) as.numeric(t(confint(profile(fit, signames = FALSE)))),
+  "bootstrap interval" = function(fit) {
+    confint(fit, method = "boot", nsim = 1000, seed = 1)
+    numeric(0)
+  }
+)
 # Code is loaded before memory is measured.
 small <- data.frame(y = c(1, 2, 4, 3, 5, 7, 2, 9), g = gl(4, 2))
 quietly(if (generalized) {
@@ -94,7 +110,14 @@ if (spec$kind == "evaluation") {
   if (first > 10 && first < spec$limits[2] && !spec$once) {
     out$seconds <- c(first, system.time(fit_once())[["elapsed"]])
   }
-  if (spec$kind == "bootstrap" || spec$kind == "refit") {
+  if (spec$kind == "inference") {
+    work <- inference_work[[spec$work]]
+    answers <- NULL
+    first <- measure(function() answers <<- quietly(work(fit)))
+    out$seconds <- if (first > 10 || spec$once) first else timed(function() quietly(work(fit)))
+    if (length(answers) > 0) out$answers <- as.numeric(answers)
+    out$loglik <- as.numeric(logLik(if (spec$work == "profile") quietly(refitML(fit)) else fit))
+  } else if (spec$kind == "bootstrap" || spec$kind == "refit") {
     count <- ncol(responses)
     again <- function() lapply(seq_len(count), function(j) quietly(refit(fit, responses[, j], control = control)))
     measure(again)
@@ -116,5 +139,5 @@ if (spec$kind == "evaluation") {
   out$singular <- isSingular(fit)
   out$nobs <- nobs(fit)
 }
-for (name in intersect(c("seconds", "logliks"), names(out))) out[[name]] <- I(out[[name]])
+for (name in intersect(c("seconds", "logliks", "answers"), names(out))) out[[name]] <- I(out[[name]])
 cat("\n", toJSON(out, digits = I(17), auto_unbox = TRUE), "\n", sep = "")

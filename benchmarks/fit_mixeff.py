@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from exchange import read_frame
+from inference_work import WORK, criterion
 from memory import peak_above, reset_peak
 
 import mixeff as mx
@@ -80,6 +81,8 @@ def main() -> None:
         out["loglik"], out["evaluations"] = again.loglik, again.convergence.evaluations
     if spec["kind"] == "bootstrap":
         out |= bootstrap(fit, responses, spec)
+    if spec["kind"] == "inference":
+        out |= inference(fit, spec)
     print(json.dumps(out))
 
 
@@ -113,6 +116,17 @@ def bootstrap(fit: Any, responses: Any, spec: dict[str, Any]) -> dict[str, Any]:
         "logliks": [float(v) for v in logliks[:20]],
         "median": median(seconds) / count,
     }
+
+
+def inference(fit: Any, spec: dict[str, Any]) -> dict[str, Any]:
+    """Seconds of what is done with the fit, and its numbers."""
+    work = WORK[spec["work"]]
+    before = reset_peak()
+    work(fit)
+    memory = peak_above(before)
+    answers, seconds = timed(lambda: work(fit), *spec["limits"])
+    loglik = criterion(fit, spec["work"])
+    return {"seconds": seconds, "memory": memory, "answers": answers, "loglik": loglik}
 
 
 if __name__ == "__main__":

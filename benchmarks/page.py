@@ -20,7 +20,7 @@ ROOT = HERE.parent
 sys.path.insert(0, str(HERE))
 
 from run import busiest  # noqa: E402
-from table import digest, fits_table, markdown, times_table  # noqa: E402
+from table import agreements, digest, fits_table, markdown, times_table  # noqa: E402
 
 PAGES = (ROOT / "docs" / "performance.md", ROOT / "README.md")
 MARKED = re.compile(r"(<!-- measured: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -34,6 +34,8 @@ def about(record: dict[str, Any]) -> str:
     if missed:
         lines += ["", "Not met:", ""]
         lines += [f"- {title}: {'; '.join(why)}." for title, why in missed]
+    for sentence in agreements(record["rows"]):
+        lines += ["", sentence]
     for row in record["rows"]:
         if row.get("remark"):
             lines += ["", row["remark"]]

@@ -19,7 +19,7 @@ sys.path.insert(0, str(HERE))
 import children  # noqa: E402
 from cases import CASES, Case, frame_of, responses_of  # noqa: E402
 from exchange import write_frame  # noqa: E402
-from table import digest, fits_table, times_table  # noqa: E402
+from table import agreements, digest, fits_table, times_table  # noqa: E402
 
 Row = dict[str, Any]
 PEERS = ("glmm", "mixedlm", "statsmodels")
@@ -32,7 +32,7 @@ def time_case(case: Case, folder: Path, options: argparse.Namespace) -> Row:
     write_frame(frame, folder, responses)
     spec: Row = {"folder": str(folder), "formula": case.formula, "kind": case.kind}
     spec |= {"limits": [options.repeats, options.budget], "once": options.r_once}
-    spec |= {"family": case.family, "nodes": case.lme4_nodes}
+    spec |= {"family": case.family, "nodes": case.lme4_nodes, "work": case.work}
     row: Row = {"case": case.name, "title": case.title, "formula": case.formula}
     row |= {"kind": case.kind, "asked": case.asked, "beats_peer": case.beats_peer}
     row |= {"against": case.against, "family": case.family, "remark": case.remark}
@@ -120,6 +120,7 @@ def report(rows: list[Row], note: str) -> str:
     lines = [times_table(rows), "", fits_table(rows), "", about + ".", busiest(rows)]
     lines += [note] if note else []
     lines += [row["remark"] for row in rows if row.get("remark")]
+    lines += agreements(rows)
     for row in rows:
         for name, result in row["peers"].items():
             if "failed" in result:

@@ -125,3 +125,16 @@ def bernoulli_crossed(
     eta = -0.5 + 0.5 * x + rng.normal(0.0, 0.8, first)[a] + rng.normal(0.0, 0.6, second)[b]
     yes = rng.random(rows) < 1.0 / (1.0 + np.exp(-eta))
     return {"y": yes.astype(np.float64), "x": x, "a": a, "b": b}
+
+
+def crossed_intercepts(
+    rows: int = 10_000, first: int = 400, second: int = 100, seed: int = 8
+) -> Frame:
+    """``y ~ x + t + (1 | a) + (1 | b)``: unbalanced; ``x`` varies within, ``t`` between ``a``."""
+    rng = np.random.default_rng(seed)
+    a, b = rng.integers(0, first, rows), rng.integers(0, second, rows)
+    a[:first], b[:second] = np.arange(first), np.arange(second)
+    x, t = rng.normal(size=rows), rng.normal(size=first)[a]
+    y = 1.0 + 0.3 * x + 0.1 * t + rng.normal(size=rows)
+    y += rng.normal(0.0, 0.7, first)[a] + rng.normal(0.0, 0.4, second)[b]
+    return {"y": y, "x": x, "t": t, "a": a, "b": b}

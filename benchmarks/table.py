@@ -89,6 +89,19 @@ def _verdicts(row: Row, out: Row) -> list[str]:
     return missed
 
 
+def agreements(rows: list[Row]) -> list[str]:
+    """For each inference case, how far the numbers of both programs are apart."""
+    lines = []
+    for row in rows:
+        ours, lme4 = better(row.get("mixeff")), better(row.get("lme4"))
+        if not ours or not lme4 or not ours.get("answers") or not lme4.get("answers"):
+            continue
+        pairs = zip(ours["answers"], lme4["answers"], strict=True)
+        apart = max(abs(a - b) / max(abs(a), abs(b), 1e-300) for a, b in pairs)
+        lines.append(f"{row['title']}: numbers differ by {apart:.1e} of themselves at most.")
+    return lines
+
+
 def fraction(ratio: float | None) -> str:
     """1/x below one, else x."""
     if ratio is None:
