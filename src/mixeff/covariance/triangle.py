@@ -65,6 +65,8 @@ def null_space(Lambda: Floats, tolerance: float = 0.0) -> Floats:
 
     With ``tolerance`` 0 only directions that are zero to rounding count.
     """
+    if Lambda.shape == (1, 1):
+        return np.ones((1, 1 if abs(float(Lambda[0, 0])) <= tolerance else 0))
     u, s, _ = np.linalg.svd(Lambda)
     limit = max(tolerance, 1e-14 * float(s[0]) if s.size else 0.0)
     return np.ascontiguousarray(u[:, s <= limit])

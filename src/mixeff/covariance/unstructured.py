@@ -130,6 +130,8 @@ class Unstructured:
 
     def second_order(self, slope: Floats) -> Floats:
         """(n_theta, n_theta) <slope, d2Sigma>: 2 slope_rs for (r, c), (s, c) of one column."""
+        if self.size == 1:
+            return 2.0 * slope
         rows, columns = self.entries
         same = columns[:, None] == columns[None, :]
         return 2.0 * np.where(same, slope[rows[:, None], rows[None, :]], 0.0)

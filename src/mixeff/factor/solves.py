@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -130,9 +132,9 @@ def information(
     factor: BlockedFactor, scores: Sequence[Floats], slopes: Sequence[Floats]
 ) -> Floats:
     """C' Z' P Z C as the Schur complement of the extra columns Z C."""
-    found, t, back = _reduced(factor, scores, slopes)
+    found, t, entries = _reduced(factor, scores, slopes)
     found -= t.T @ t
-    return np.asarray((np.triu(found) + np.triu(found, 1).T)[np.ix_(back, back)])
+    return np.asarray(found[entries.upper])
 
 
 def joint_information(
@@ -142,21 +144,50 @@ def joint_information(
 
     V^-1 = W - W Z Lambda M^-1 Lambda'Z'W; scores and slopes as ``information`` takes them.
     """
-    found, t, back = _reduced(factor, scores, slopes)
+    found, t, entries = _reduced(factor, scores, slopes)
     random = int(factor.layout.starts[-1])
     found -= t[:random].T @ t[:random]
-    found = (np.triu(found) + np.triu(found, 1).T)[np.ix_(back, back)]
     L = np.tril(factor.fixed_part())
-    return found, L @ t[random:, back], L @ L.T
+    return found[entries.upper], L @ t[random:, entries.back], L @ L.T
+
+
+@dataclass(frozen=True, slots=True)
+class _Entries:
+    """Where the extra columns of each factor stand, in elimination order and in the caller's.
+
+    Attributes
+    ----------
+    ends : tuple of int
+        First column of each factor in elimination order; the last entry is their number m.
+    back : (m,) array, for each of the caller's columns its place in elimination order
+    upper : pair of (m, m) arrays
+        Places of a symmetric matrix in the caller's order where only the upper triangle in
+        elimination order counts.
+    """
+
+    ends: tuple[int, ...]
+    back: NDArray[np.intp]
+    upper: tuple[NDArray[np.intp], NDArray[np.intp]]
+
+    @classmethod
+    @lru_cache(maxsize=64)
+    def of(cls, order: tuple[int, ...], counts: tuple[int, ...]) -> _Entries:
+        """``counts`` columns for each factor, in the caller's order; ``order`` of elimination."""
+        ends = (0, *accumulate(counts[i] for i in order))
+        places = [np.arange(ends[at], ends[at + 1]) for at in np.argsort(order)]
+        back = np.concatenate(places)
+        upper = np.minimum.outer(back, back), np.maximum.outer(back, back)
+        for array in (back, *upper):
+            array.flags.writeable = False
+        return cls(ends, back, upper)
 
 
 def _reduced(
     factor: BlockedFactor, scores: Sequence[Floats], slopes: Sequence[Floats]
-) -> tuple[Floats, Floats, NDArray[np.int64]]:
+) -> tuple[Floats, Floats, _Entries]:
     """The extra columns Z C after the stages: their products, their rows of the factor's tail.
 
-    The upper triangle of the first counts; both are in elimination order, in the caller's order
-    by the positions given last.
+    The upper triangle of the first counts; both are in elimination order.
 
     With A c the products of such a column, a stage leaves of them what it leaves of its other later
     columns: c'Gc - c'G Omega G c of their own and B (I - Omega G) c with those columns, so nothing
@@ -164,20 +195,21 @@ def _reduced(
     """
     layout, store, tail = factor.layout, factor.store, factor.system.tail
     order = (*(stage.group for stage in layout.stages), *layout.tail_groups)
-    ends = np.cumsum([0, *(slopes[i].shape[0] for i in order)])
-    m, origin = int(ends[-1]), int(layout.stages[0].G[:, 0].size) if layout.stages else 0
+    entries = _Entries.of(order, tuple([s.shape[0] for s in slopes]))
+    ends, m = entries.ends, entries.ends[-1]
+    origin = int(layout.stages[0].G[:, 0].size) if layout.stages else 0
     sums, found = np.zeros((layout.width - origin, m)), np.zeros((m, m))
     for s, (stage, at) in enumerate(zip(layout.stages, store.stages, strict=True)):
         i = stage.group
         kernels.stage_information(
             at.G, factor.Lambda[i], at.T, at.R, factor.inverses[i] is not None, stage.pointer,
-            stage.columns, at.B, stage.start, scores[i], slopes[i], int(ends[s]), origin, sums,
+            stage.columns, at.B, stage.start, scores[i], slopes[i], ends[s], origin, sums,
             found,
         )  # fmt: skip
     sums = sums[layout.tail - origin :]
     first = len(layout.stages)
     for a, i in enumerate(layout.tail_groups):
-        mine = slice(int(ends[first + a]), int(ends[first + a + 1]))
+        mine = slice(ends[first + a], ends[first + a + 1])
         own = slice(int(layout.starts[a]), int(layout.starts[a + 1]))
         count, q, _ = slopes[i].shape
         c = scores[i] @ slopes[i].transpose(2, 1, 0).reshape(q, q * count)
@@ -186,8 +218,7 @@ def _reduced(
         found[: mine.stop, mine] += sums[own, : mine.stop].T @ c
     t = scale_rows(sums[:-1], layout.starts, factor.tail_Lambda, transpose=True)
     tail.solve(store.L, t, False)
-    places = [np.arange(ends[at], ends[at + 1]) for at in np.argsort(order)]
-    return found, t, np.concatenate(places)
+    return found, t, entries
 
 
 def solve(factor: BlockedFactor, right: Floats, fixed: bool = True) -> Floats:

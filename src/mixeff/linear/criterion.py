@@ -213,8 +213,18 @@ class LinearEvaluation:
         return self.criterion.partition.from_factors(roots)
 
     @cached_property
+    def _factors(self) -> tuple[Floats, ...]:
+        """Lambda per term."""
+        return self.criterion.partition.term_factors(self.theta)
+
+    @cached_property
     def _sigma(self) -> tuple[Floats, ...]:
-        return tuple(L @ L.T for L in self.criterion.partition.term_factors(self.theta))
+        return tuple(L @ L.T for L in self._factors)
+
+    @cached_property
+    def _derivative(self) -> Floats:
+        """(k, k) of the coordinates of Sigma in theta."""
+        return sigma_coordinates.derivative(self.criterion.partition, self._factors)
 
     @property
     def _logdet(self) -> float:
@@ -224,23 +234,20 @@ class LinearEvaluation:
     def gradient(self) -> Floats:
         """(k,) dd/dtheta, the lower triangle of 2 Xi Lambda."""
         partition = self.criterion.partition
-        factors = partition.term_factors(self.theta)
-        pairs = zip(self.sigma_slopes, factors, strict=True)
+        pairs = zip(self.sigma_slopes, self._factors, strict=True)
         return partition.pull_back([2.0 * Xi @ Lambda for Xi, Lambda in pairs])
 
     @cached_property
     def average_information(self) -> Floats:
         """(k, k) AI_jk = t_j'P t_k / sigma^2 - (y'PV_jPy)(y'PV_kPy) / (nu sigma^4), psd."""
-        T = sigma_coordinates.derivative(self.criterion.partition, self.theta)
+        T = self._derivative
         return T.T @ self._sigma_information @ T
 
     @cached_property
     def _forms(self) -> Floats:
         """(k, k) t_j'P t_k / sigma^2 in the coordinates of Sigma."""
-        partition = self.criterion.partition
-        slopes = [sigma_coordinates.basis(s.size) for s in partition.structures]
-        blocks, where = partition.block_slopes(slopes)
-        forms = self.factor.information(self._block_scores, blocks)[np.ix_(where, where)]
+        blocks, where = sigma_coordinates.basis_of_blocks(self.criterion.partition)
+        forms = self.factor.information(self._block_scores, blocks)[where]
         return np.asarray(0.5 * (forms + forms.T) / self.sigma2)
 
     @cached_property
@@ -283,7 +290,7 @@ class LinearEvaluation:
         K = self._curvature if self.continued is None else self.continued.curvature
         if K is None:
             return None
-        T = sigma_coordinates.derivative(self.criterion.partition, self.theta)
+        T = self._derivative
         return T.T @ (self._sigma_information + self._forms - K) @ T
 
     def curvature_along(self, term: int, direction: Floats) -> float:
@@ -322,6 +329,8 @@ def _agree(new: Floats, old: Floats) -> bool:
 
 def _positive_part(symmetric: Floats) -> Floats:
     """The nearest positive semidefinite matrix."""
+    if symmetric.shape[0] == 1:
+        return np.maximum(symmetric, 0.0)
     values, vectors = np.linalg.eigh(0.5 * (symmetric + symmetric.T))
     out: Floats = (vectors * np.maximum(values, 0.0)) @ vectors.T
     return out

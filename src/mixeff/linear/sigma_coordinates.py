@@ -7,7 +7,7 @@ H_i = dlog|V| / dSigma_i are smooth in Sigma, nearly so that 1/H is linear (``tr
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from itertools import accumulate, pairwise
 
 import numpy as np
@@ -17,6 +17,7 @@ from mixeff.covariance import Partition
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
+Selection = tuple[Indices, ...]
 
 
 @cache
@@ -33,14 +34,26 @@ def places(sizes: Sequence[int]) -> list[slice]:
     return [slice(a, b) for a, b in pairwise(ends)]
 
 
+@cache
 def basis(q: int) -> Floats:
-    """(m, q, q) the symmetric matrix E_j that belongs to each coordinate."""
+    """(m, q, q) the symmetric matrix E_j that belongs to each coordinate; not to be written to."""
     rows, columns = triangle(q)
     E = np.zeros((rows.size, q, q))
     j = np.arange(rows.size)
     E[j, rows, columns] = 1.0
     E[j, columns, rows] = 1.0
+    E.flags.writeable = False
     return E
+
+
+@lru_cache(maxsize=64)
+def basis_of_blocks(partition: Partition) -> tuple[tuple[Floats, ...], Selection]:
+    """``basis`` of all terms as ``Partition.block_slopes`` has it, and the place of each entry.
+
+    The places as indices of a matrix over the entries of the blocks, ``np.ix_``.
+    """
+    slopes, where = partition.block_slopes([basis(s.size) for s in partition.structures])
+    return tuple(slopes), np.ix_(where, where)
 
 
 def pack(matrices: Sequence[Floats]) -> Floats:
@@ -73,21 +86,39 @@ def slopes_to_matrices(slopes: Floats, sizes: Sequence[int]) -> tuple[Floats, ..
 
 def matrix_to_slopes(D: Floats) -> Floats:
     """The other way, for one term: <D, E_j> for symmetric D."""
-    rows, columns = triangle(D.shape[0])
-    return np.where(rows == columns, 1.0, 2.0) * D[rows, columns]
+    q = D.shape[0]
+    return _multiplicity(q) * D[triangle(q)]
 
 
-def derivative(partition: Partition, theta: Floats) -> Floats:
-    """(k, k) d(coordinates) / d(theta): dSigma = e_r Lambda_c' + Lambda_c e_r' for each theta."""
+@cache
+def _multiplicity(q: int) -> Floats:
+    """How often each coordinate stands in the matrix."""
+    rows, columns = triangle(q)
+    found = np.where(rows == columns, 1.0, 2.0)
+    found.flags.writeable = False
+    return found
+
+
+def derivative(partition: Partition, factors: Sequence[Floats]) -> Floats:
+    """(k, k) d(coordinates) / d(theta): dSigma = e_r Lambda_c' + Lambda_c e_r' for each theta.
+
+    ``factors`` is Lambda per term.
+    """
     out = np.zeros((partition.n_theta, partition.n_theta))
-    sizes = [s.size for s in partition.structures]
-    factors = partition.term_factors(theta)
-    for own, structure, Lambda in zip(places(sizes), partition.structures, factors, strict=True):
+    first = 0
+    for structure, Lambda in zip(partition.structures, factors, strict=True):
+        q = structure.size
+        if q == 1:
+            out[first, first] = 2.0 * Lambda[0, 0]
+            first += 1
+            continue
         rows, columns = structure.entries
-        change = np.zeros((rows.size, structure.size, structure.size))
+        change = np.zeros((rows.size, q, q))
         j = np.arange(rows.size)
         change[j, rows, :] += Lambda[:, columns].T
         change[j, :, rows] += Lambda[:, columns].T
-        first, second = triangle(structure.size)
-        out[own, own] = change[:, first, second].T
+        left, right = triangle(q)
+        last = first + rows.size
+        out[first:last, first:last] = change[:, left, right].T
+        first = last
     return out

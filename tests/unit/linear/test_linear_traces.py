@@ -28,7 +28,9 @@ def test_coordinates_of_sigma() -> None:
         for s in (1, -1)
     )
     np.testing.assert_allclose(
-        coordinates.derivative(partition, theta) @ change, (ahead - back) / 2, atol=1e-14
+        coordinates.derivative(partition, partition.term_factors(theta)) @ change,
+        (ahead - back) / 2,
+        atol=1e-14,
     )
     slopes = np.array([1.0, 2.0, 3.0, 4.0])
     D = coordinates.slopes_to_matrices(slopes, [2, 1])

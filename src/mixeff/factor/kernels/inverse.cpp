@@ -120,29 +120,33 @@ void inverse_tail(Longs pointer, int64_t skip, int64_t drop, Codes columns, int6
 
 void inverse_stage(Longs pointer, int64_t offset, int64_t drop, Codes ancestor, Codes place, Mat B,
                    Cube diagonal, Mat off, MatOut QB) {
-    const int64_t n_levels = int64_t(ancestor.shape(0)), q = int64_t(B.shape(1));
-    const int64_t k = int64_t(diagonal.shape(1));
+    const int64_t n_levels = int64_t(ancestor.shape(0)), size = int64_t(B.shape(1));
+    const int64_t columns = int64_t(diagonal.shape(1));
     const int64_t *ptr = pointer.data();
     const int32_t *to = place.data();
-    for (int64_t l = 0; l < n_levels; ++l) {
-        const int64_t first = ptr[l] + offset;
-        const double *own = B.data() + first * q;
-        double *own_out = QB.data() + first * q;
-        const double *d = diagonal.data() + ancestor.data()[l] * k * k;
-        for (int64_t a = 0; a < k; ++a)
-            for (int64_t b = 0; b < k; ++b)
-                for (int64_t j = 0; j < q; ++j) own_out[a * q + j] += d[a * k + b] * own[b * q + j];
-        for (int64_t row = first + k; row < ptr[l + 1] - drop; ++row) {
-            const double *part = off.data() + int64_t(to[row]) * k;
-            const double *b = B.data() + row * q;
-            double *out = QB.data() + row * q;
+    with_size(size == 1 && columns == 1 ? 1 : 0, [&](auto fixed) {
+        constexpr int Q = decltype(fixed)::value;
+        const int64_t q = Q ? Q : size, k = Q ? Q : columns;
+        for (int64_t l = 0; l < n_levels; ++l) {
+            const int64_t first = ptr[l] + offset;
+            const double *own = B.data() + first * q;
+            double *own_out = QB.data() + first * q;
+            const double *d = diagonal.data() + ancestor.data()[l] * k * k;
             for (int64_t a = 0; a < k; ++a)
-                for (int64_t j = 0; j < q; ++j) {
-                    out[j] += part[a] * own[a * q + j];
-                    own_out[a * q + j] += part[a] * b[j];
-                }
+                for (int64_t b = 0; b < k; ++b)
+                    for (int64_t j = 0; j < q; ++j) own_out[a * q + j] += d[a * k + b] * own[b * q + j];
+            for (int64_t row = first + k; row < ptr[l + 1] - drop; ++row) {
+                const double *part = off.data() + int64_t(to[row]) * k;
+                const double *b = B.data() + row * q;
+                double *out = QB.data() + row * q;
+                for (int64_t a = 0; a < k; ++a)
+                    for (int64_t j = 0; j < q; ++j) {
+                        out[j] += part[a] * own[a * q + j];
+                        own_out[a * q + j] += part[a] * b[j];
+                    }
+            }
         }
-    }
+    });
 }
 
 void level_quadratic(Longs pointer, Mat B, Mat QB, CubeOut K) {
