@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -19,6 +20,8 @@ from mixeff.formula.tree import LinearPart
 
 Floats = NDArray[np.float64]
 Kind = Literal["numeric", "contrast", "indicator"]
+
+_FEW = 32  # levels of a factor whose contrasts are remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +155,16 @@ def default_contrast(label: str, value: Categorical) -> Contrast:
             f"the factor {label} has only one level ({level}) in the rows used, so it has no "
             "effect to estimate; leave it out of the model."
         )
-    return named_contrast("poly" if value.ordered else "treatment", tuple(value.levels))
+    kind, levels = "poly" if value.ordered else "treatment", tuple(value.levels)
+    return _few(kind, levels) if len(levels) <= _FEW else named_contrast(kind, levels)
+
+
+@lru_cache(maxsize=256)
+def _few(kind: str, levels: tuple[str, ...]) -> Contrast:
+    """That of few levels is remembered, and so not to be written to."""
+    found = named_contrast(kind, levels)
+    found.matrix.flags.writeable = False
+    return found
 
 
 def codings(part: LinearPart, values: Mapping[str, Value]) -> list[tuple[tuple[str, Kind], ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
 from mixeff.formula.tokens import is_name_part, is_name_start
@@ -67,9 +68,19 @@ def deparse(expression: Expression) -> str:
     >>> deparse(parse_expression("I( x**2 )+a :b / c"))
     'I(x^2) + a:b/c'
     """
+    try:
+        return _remembered(expression)
+    except RecursionError:  # a sum of thousands of columns is deeper than its hash can go
+        return _one_line(expression)
+
+
+def _one_line(expression: Expression) -> str:
     writer = _Writer(cutoff=None)
     writer.expression(expression)
     return "".join(writer.finish())
+
+
+_remembered = lru_cache(maxsize=4096)(_one_line)
 
 
 def deparse_label(expression: Expression) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,22 @@ if TYPE_CHECKING:
     from mixeff.optimize.verdict import Verdict
 
 Floats = NDArray[np.float64]
+
+LATE = ("covariance", "information", "conditional_variances", "convergence", "notes")
+"""Parts of an estimate that may wait until somebody reads them."""
+
+
+class Later(Protocol):
+    """What computes the parts that wait."""
+
+    @property
+    def sound(self) -> bool:
+        """Known already: the optimality conditions hold and no note tells of trouble."""
+        ...
+
+    def part(self, name: str) -> Any:
+        """The part called so in ``LATE``."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +65,9 @@ class GeneralizedEstimate:
     convergence : Verdict
     notes : tuple of str
         Sentences for the reader: separation, a variance that runs away, the error of Laplace.
+    later : Later or None
+        Of a small model: computes the parts named in ``LATE`` when they are first read. Copies and
+        pickles hold the parts themselves.
     """
 
     family: Family
@@ -66,3 +85,32 @@ class GeneralizedEstimate:
     conditional_variances: tuple[Floats, ...]
     convergence: Verdict
     notes: tuple[str, ...] = ()
+    later: Later | None = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def waiting(cls, later: Later, **parts: Any) -> GeneralizedEstimate:
+        """The estimate with ``parts``, all but those in ``LATE``."""
+        out = object.__new__(cls)
+        for name, value in parts.items():
+            object.__setattr__(out, name, value)
+        object.__setattr__(out, "later", later)
+        return out
+
+    @property
+    def sound(self) -> bool:
+        """Known without further work: converged, and no trouble to warn of."""
+        return self.later is not None and self.later.sound
+
+    if not TYPE_CHECKING:  # for the type checker the fields are all there is
+
+        def __getattr__(self, name: str) -> Any:
+            # Reached only for what is not set: a part that waits.
+            if name not in LATE:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            value = self.later.part(name)
+            object.__setattr__(self, name, value)
+            return value
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        names = (f.name for f in fields(self) if f.name != "later")
+        return GeneralizedEstimate, tuple(getattr(self, name) for name in names)

@@ -16,19 +16,17 @@ from mixeff.errors import ConvergenceError, OptionError
 from mixeff.factor.threads import one_blas_thread
 from mixeff.generalized.estimate import GeneralizedEstimate
 from mixeff.generalized.families.family import Family
-from mixeff.generalized.information import given_theta, observed_information
-from mixeff.generalized.laplace import LaplaceEvaluation, LaplaceProblem
-from mixeff.generalized.notes import fit_notes
+from mixeff.generalized.findings import estimate_of
+from mixeff.generalized.laplace import LaplaceProblem
 from mixeff.generalized.one_factor import OneFactorProblem, SortedRows
 from mixeff.generalized.one_factor_nodes import OneFactorQuadrature
 from mixeff.generalized.parameters import JointPartition
 from mixeff.generalized.pirls import Pirls, Point
 from mixeff.generalized.quadrature import QuadratureProblem, check_quadrature
+from mixeff.generalized.small import fit_small
 from mixeff.generalized.starting import starting_theta
 from mixeff.generalized.working import GeneralizedModel, working_generalized
-from mixeff.linear.coordinates import sigma_slopes
-from mixeff.optimize import Optimum, Verdict, solve
-from mixeff.optimize.sentences import TermNames, verdict
+from mixeff.optimize import Optimum, solve
 from mixeff.optimize.starts import extra_starts
 
 Floats = NDArray[np.float64]
@@ -82,13 +80,17 @@ def fit_generalized(
     if isinstance(n_agq, bool) or not isinstance(n_agq, int) or n_agq < 0:
         raise OptionError(f"n_agq must be an integer: 0, 1 or more; got {n_agq!r}.")
     expected = control.laplace == "expected"
+    if n_agq == 1 and start is None and like is None:
+        small = fit_small(design, family, control, began)
+        if small is not None:
+            return small
     with one_blas_thread():
         model = working_generalized(design, family, expected=expected, threads=control.threads)
         if n_agq > 1:
             check_quadrature(model, n_agq)
         first = _start(design, model, start, like)
         optimum = _maximize(model, first, n_agq, control)
-        return _estimate(design, model, optimum, n_agq, began)
+        return estimate_of(design, optimum, n_agq, began)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,77 +228,3 @@ def _reachable(problem: LaplaceProblem, at: Floats) -> Floats:
             continue
         return trial
     return at
-
-
-def _estimate(
-    design: Design, model: GeneralizedModel, optimum: Optimum, n_agq: int, began: float
-) -> GeneralizedEstimate:
-    """Everything in the caller's units at the optimum."""
-    evaluation = optimum.evaluation
-    assert isinstance(evaluation, LaplaceEvaluation)
-    coordinates, partition = model.coordinates, model.partition
-    point = evaluation.point
-    effects = [u @ L.T for u, L in zip(point.u, evaluation.Lambda, strict=True)]
-    inner = evaluation.problem.partition.theta(evaluation.theta)
-    theta, Lambda, modes = coordinates.random_effects(partition, inner, effects)
-    variances = partition.per_term_square(evaluation.conditional_variances())
-    gradient, slopes = callers_gradient(model, evaluation, theta)
-    information = (
-        given_theta(evaluation, theta, coordinates)
-        if n_agq == 0
-        else observed_information(evaluation, theta, coordinates)
-    )
-    return GeneralizedEstimate(
-        family=with_dispersion(model.family, evaluation.dispersion),
-        n_agq=n_agq,
-        laplace="expected" if model.expected else "observed",
-        theta=theta,
-        Lambda=Lambda,
-        beta=coordinates.fixed.matrix @ point.beta,
-        dispersion=evaluation.dispersion if model.family.has_dispersion else None,
-        loglik=-0.5 * evaluation.value,
-        modes=modes,
-        linear_predictor=model.callers_rows(point.eta),
-        covariance=information.covariance,
-        information=information.matrix,
-        conditional_variances=coordinates.variances(variances),
-        convergence=_verdict(design, model, optimum, theta, gradient, slopes, began),
-        notes=fit_notes(design, evaluation, theta, information, n_agq),
-    )
-
-
-def with_dispersion(family: Family, dispersion: float) -> Family:
-    """The family with its estimated shape in it, for those that carry one."""
-    known = getattr(family, "with_dispersion", None)
-    return family if known is None else known(dispersion)
-
-
-def callers_gradient(
-    model: GeneralizedModel, evaluation: LaplaceEvaluation, theta: Floats
-) -> tuple[Floats, tuple[Floats, ...]]:
-    """Gradient in (theta, beta, log dispersion) and Xi per term, in the caller's units."""
-    partition, coordinates = model.partition, model.coordinates
-    found = evaluation.callers_gradient(coordinates, theta)
-    if not evaluation.problem.joint:
-        behind = slice(partition.n_theta, partition.n_theta + model.p)
-        found[behind] = coordinates.fixed.inverse.T @ found[behind]
-    return found, sigma_slopes(evaluation.sigma_slopes, coordinates.random)
-
-
-def _verdict(
-    design: Design,
-    model: GeneralizedModel,
-    optimum: Optimum,
-    theta: Floats,
-    gradient: Floats,
-    slopes: tuple[Floats, ...],
-    began: float,
-) -> Verdict:
-    """The verdict, with gradient and directions in the caller's units."""
-    bases = zip(design.random, model.coordinates.random, strict=True)
-    names = [TermNames(t.group, t.columns, t.label, b.matrix) for t, b in bases]
-    factors = model.partition.term_factors(theta)
-    seconds = time.perf_counter() - began
-    found = verdict(optimum, names, factors, slopes, gradient, seconds)
-    # Here the flat direction may be one of the fixed effects.
-    return replace(found, sentence=found.sentence.replace("variance components", "parameters"))

@@ -25,13 +25,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
+from mixeff.covariance import Partition
 from mixeff.errors import ConvergenceError
 from mixeff.generalized.kernels import one_factor
 from mixeff.generalized.kernels.passes import RowPass
@@ -48,7 +49,7 @@ MOST_COLUMNS = 6
 """Random effects per level the kernel is compiled for."""
 
 _NONE, _NO_NODES, _NO_BLOCKS = np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0))
-_CANONICAL = {("binomial", "logit"), ("poisson", "log")}
+CANONICAL = {("binomial", "logit"), ("poisson", "log")}
 _DEFINITE = 1e-8  # smallest eigenvalue, of a unit diagonal, with which the exact Hessian is used
 _FAILURES = {
     1: "The likelihood cannot be computed at the values of the fixed effects tried: some means are "
@@ -95,22 +96,22 @@ class SortedRows:
         if np.any(order[1:] < order[:-1]):
             parts = tuple(a[order] if a.size else a for a in parts)
         y, weights, offset, X, Z = (np.ascontiguousarray(a, dtype=np.float64) for a in parts)
-        expected = model.expected and (compiled.family, compiled.link) not in _CANONICAL
+        expected = model.expected and (compiled.family, compiled.link) not in CANONICAL
         threads = compiled.threads
         return cls(y, weights, offset, X, Z, groups[0].pointer, compiled, expected, threads)
 
 
 @dataclass(frozen=True, slots=True)
-class _Entries:
+class Entries:
     """Which elements of Lambda (Q, Q) of the block are free, in the order of theta."""
 
     rows: Codes
     columns: Codes
 
     @classmethod
-    def of(cls, partition: JointPartition, *, full: bool = False) -> _Entries:
+    @lru_cache(maxsize=64)
+    def of(cls, covariance: Partition, *, full: bool = False) -> Entries:
         """The parameters' elements, or all elements of every term's Lambda."""
-        covariance = partition.covariance
         rows, columns = [], []
         places = covariance.columns_of_terms()
         for structure, (_, where) in zip(covariance.structures, places, strict=True):
@@ -121,7 +122,7 @@ class _Entries:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class Found:
     """What one call of the kernel says."""
 
     value: float
@@ -154,7 +155,7 @@ class OneFactorProblem(LaplaceProblem):
     ) -> None:
         super().__init__(model, partition, joint=False)
         self.rows = rows
-        self.entries = _Entries.of(partition)
+        self.entries = Entries.of(partition.covariance)
         self._fixed: tuple[float, float, float] | None = None
         shape = rows.pointer.size - 1, rows.Z.shape[1]
         self.u = np.zeros(shape) if u is None else u
@@ -199,13 +200,13 @@ class OneFactorProblem(LaplaceProblem):
         theta: Floats,
         Lambda: Floats,
         u: Floats,
-        entries: _Entries,
+        entries: Entries,
         *,
         inverse: Floats | None = None,
         model: tuple[Floats, Floats, Floats] | None = None,
         fisher: bool = False,
         nodes: tuple[Floats, Floats] | None = None,
-    ) -> _Found:
+    ) -> Found:
         """One call of the kernel.
 
         Parameters
@@ -213,7 +214,7 @@ class OneFactorProblem(LaplaceProblem):
         theta : the point, of which only fixed effects and dispersion are used
         Lambda : (Q, Q) array, any square root of the covariance matrix
         u : (J, Q) array, where to begin; not changed
-        entries : _Entries, the elements of Lambda that are parameters
+        entries : Entries, the elements of Lambda that are parameters
         inverse : (J, Q, Q) array to fill with Lambda M^-1 Lambda', if wanted
         model : three arrays to fill with the sums of the working linear model, if wanted
         fisher : bool, with expected weights in it
@@ -246,7 +247,7 @@ class OneFactorProblem(LaplaceProblem):
         if nodes is not None:
             integral -= 2.0 * constants[0]
             integral_gradient[-1] -= 2.0 * constants[1] if dispersed else 0.0
-        return _Found(value, u, scores, Xi, gradient, hessian, integral, integral_gradient)
+        return Found(value, u, scores, Xi, gradient, hessian, integral, integral_gradient)
 
 
 class OneFactorEvaluation(LaplaceEvaluation):
@@ -255,7 +256,7 @@ class OneFactorEvaluation(LaplaceEvaluation):
     problem: OneFactorProblem
 
     def __init__(
-        self, problem: OneFactorProblem, theta: Floats, Lambda: Floats, found: _Found
+        self, problem: OneFactorProblem, theta: Floats, Lambda: Floats, found: Found
     ) -> None:
         _, dispersion = problem.parts(theta)
         fields = {
@@ -265,7 +266,7 @@ class OneFactorEvaluation(LaplaceEvaluation):
         for name, value in fields.items():
             object.__setattr__(self, name, value)
 
-    found: _Found
+    found: Found
 
     memory = (1, -math.inf)  # the Hessian is exact: steps taken say nothing more of it
 
@@ -365,7 +366,7 @@ class OneFactorEvaluation(LaplaceEvaluation):
             )
         ]
         Lambda = problem.joined(roots)
-        entries = _Entries.of(problem.partition, full=True)
+        entries = Entries.of(covariance, full=True)
         u = np.ascontiguousarray(self.found.scores @ Lambda)
         whole = problem.run(self.theta, Lambda, u, entries).hessian
         k, extra = theta.size, whole.shape[0] - entries.rows.size

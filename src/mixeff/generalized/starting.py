@@ -37,6 +37,14 @@ class FixedStart:
     dispersion: float
     terms: RowTerms
 
+    @classmethod
+    def at(cls, observations: Observations, offset: Floats, X: Floats, beta: Floats) -> FixedStart:
+        """With coefficients found before, and a dispersion that is known."""
+        dispersion = observations.known_dispersion
+        assert dispersion is not None
+        terms = observations.terms(offset + X @ beta, dispersion, expected=True)
+        return cls(beta, dispersion, terms)
+
     @property
     def scale(self) -> float:
         """Root mean square of the working weights: rows have a residual SD of one over it."""

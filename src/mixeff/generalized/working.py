@@ -123,17 +123,14 @@ class GeneralizedModel:
         return tuple(np.zeros((g.n_levels, g.Z.shape[1])) for g in self.rows.groups)
 
 
-def working_generalized(
-    design: Design, family: Family, *, expected: bool = False, threads: int | None = None
-) -> GeneralizedModel:
-    """Choose working coordinates and find the pattern of the penalized system.
+def standard_bases(design: Design, threads: int) -> tuple[Basis, tuple[Basis, ...]]:
+    """The standardized bases of X and of the columns of every random term.
 
     Raises
     ------
     DesignError
         If the fixed-effect columns are linearly dependent to rounding.
     """
-    threads = usable_threads() if threads is None else threads
     bases: dict[int, Basis] = {}
     known = list(design.moments)
     for columns in (design.X, *(t.values for t in design.random)):
@@ -148,6 +145,36 @@ def working_generalized(
             f"although none is a combination of the others by R's rule ({', '.join(design.names)}):"
             " centre the predictors or drop one of them."
         )
+    return fixed, tuple(bases[id(t.values)] for t in design.random)
+
+
+def working_generalized(
+    design: Design,
+    family: Family,
+    *,
+    expected: bool = False,
+    threads: int | None = None,
+    start: Floats | None = None,
+) -> GeneralizedModel:
+    """Choose working coordinates and find the pattern of the penalized system.
+
+    Parameters
+    ----------
+    design : Design
+    family : Family
+    expected : bool
+    threads : int, optional
+    start : (p,) array, optional
+        Coefficients of the standardized columns of the model without random effects, where they
+        are known already.
+
+    Raises
+    ------
+    DesignError
+        If the fixed-effect columns are linearly dependent to rounding.
+    """
+    threads = usable_threads() if threads is None else threads
+    fixed, standard = standard_bases(design, threads)
     order = sorted_rows(design)
     y = in_order(np.asarray(design.response, dtype=np.float64), order)
     weights = None if design.weights is None else in_order(design.weights, order)
@@ -155,9 +182,12 @@ def working_generalized(
     X = in_order(fixed.apply(design.X), order)
     constant = None if fixed.constant is None else fixed.inverse @ fixed.constant
     observations = Observations.of(family, y, weights, threads)
-    first = fixed_start(observations, offset, X, constant)
+    if start is None:
+        first = fixed_start(observations, offset, X, constant)
+    else:
+        first = FixedStart.at(observations, offset, X, start)
     unit = 1.0 / first.scale
-    random = tuple(in_units(bases[id(t.values)], unit) for t in design.random)
+    random = tuple(in_units(basis, unit) for basis in standard)
     partition = Partition.of_groups(
         [t.group for t in design.random], [t.n_columns for t in design.random]
     )

@@ -107,11 +107,12 @@ def fit_design(
         start=request.start,
         like=like,
     )
-    verdict = estimate.convergence
-    # What the summary says is said at once where numbers of the fit mean nothing.
-    troubles = [note for note in estimate.notes if not is_advice(note)]
-    for sentence in troubles or ([] if verdict.ok else [verdict.sentence]):
-        notify(sentence, ConvergenceWarning)
+    if not estimate.sound:
+        verdict = estimate.convergence
+        # What the summary says is said at once where numbers of the fit mean nothing.
+        troubles = [note for note in estimate.notes if not is_advice(note)]
+        for sentence in troubles or ([] if verdict.ok else [verdict.sentence]):
+            notify(sentence, ConvergenceWarning)
     return GeneralizedMixedModel(request, design, estimate)
 
 

@@ -18,7 +18,7 @@ from mixeff.optimize.problem import Evaluation, Parameters, Problem, resolution
 Floats = NDArray[np.float64]
 
 _SMALL = 1e-4  # relative standard deviations below this are tested as if they were zero
-_SNAP = 2e-2  # ... and below this are tried at zero when the deviance falls towards it
+SNAP = 2e-2  # ... and below this are tried at zero when the deviance falls towards it
 _BACKTRACKS = 40
 
 
@@ -122,7 +122,7 @@ def _candidates(problem: Problem, evaluation: Evaluation) -> list[tuple[int, Flo
         u, s, _ = np.linalg.svd(Lambda)
         for v, size in zip(u.T, s, strict=True):
             falls = float(v @ evaluation.sigma_slopes[term] @ v) > 0
-            if 0 < size < _SNAP and (falls or size < _SMALL):
+            if 0 < size < SNAP and (falls or size < _SMALL):
                 found.append((term, v))
     return found
 

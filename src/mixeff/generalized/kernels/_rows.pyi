@@ -51,3 +51,43 @@ def one_factor(
     threads: int,
     /,
 ) -> tuple[int, float, float]: ...
+def one_factor_fit(
+    family: str,
+    link: str,
+    y: Floats,
+    weights: Floats,
+    offset: Floats,
+    X: Floats,
+    Z: Floats,
+    codes: NDArray[np.int32],
+    levels: int,
+    eta: Floats,
+    top: int,
+    dispersion: float,
+    expected: bool,
+    entry_row: NDArray[np.int32],
+    entry_column: NDArray[np.int32],
+    shift: float,
+    tolerance: float,
+    most: int,
+    threads: int,
+    /,
+) -> (
+    tuple[
+        Floats,
+        float,
+        Floats,
+        Floats,
+        Floats,
+        Floats,
+        Floats,
+        Floats,
+        Floats,
+        float,
+        float,
+        int,
+        float,
+        float,
+    ]
+    | None
+): ...

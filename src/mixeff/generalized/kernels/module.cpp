@@ -77,6 +77,7 @@ nb::tuple row_pass(const std::string &family, const std::string &link, Vec y, Ve
 }  // namespace
 
 void bind_one_factor(nb::module_ &m);
+void bind_one_factor_fit(nb::module_ &m);
 
 }  // namespace mixeff::rows
 
@@ -88,4 +89,5 @@ NB_MODULE(_rows, m) {
     m.def("row_pass", &row_pass, a(), a(), a().noconvert(), a().noconvert(), a().noconvert(), a(),
           a(), a(), a(), a().noconvert(), a());
     bind_one_factor(m);
+    bind_one_factor_fit(m);
 }

@@ -141,6 +141,8 @@ Search run_levels(const OneFactor &f, int threads, LevelSums &total) {
     return Search::found;
 }
 
+}  // namespace
+
 Search run_all(const OneFactor &f, int q, int threads, LevelSums &total) {
     switch (q) {
         case 1:
@@ -158,7 +160,6 @@ Search run_all(const OneFactor &f, int q, int threads, LevelSums &total) {
     }
 }
 
-// The slopes in Lambda's entries from Xi: 2 (Xi Lambda); of a vanished column exactly zero.
 void entry_slopes(const OneFactor &f, int q, LevelSums &sums) {
     for (int j = 0; j < f.entries; ++j) {
         double s = 0.0;
@@ -168,14 +169,16 @@ void entry_slopes(const OneFactor &f, int q, LevelSums &sums) {
     }
 }
 
-void put(const std::vector<double> &values, double *to, size_t room) {
-    if (room && values.size() != room) throw std::invalid_argument("an output of another size");
-    if (room) std::memcpy(to, values.data(), room * sizeof(double));
-}
-
 void mirror_square(std::vector<double> &square, size_t size) {
     for (size_t i = 0; i < size; ++i)
         for (size_t j = 0; j < i; ++j) square[i * size + j] = square[j * size + i];
+}
+
+namespace {
+
+void put(const std::vector<double> &values, double *to, size_t room) {
+    if (room && values.size() != room) throw std::invalid_argument("an output of another size");
+    if (room) std::memcpy(to, values.data(), room * sizeof(double));
 }
 
 nb::tuple one_factor(const std::string &family, const std::string &link, Vec y, Vec weights,

@@ -44,6 +44,14 @@ struct LevelSums {
 
 enum class Search { found, impossible, endless };
 
+// Modes of all levels, and the sums at them; q columns of Z, at most 6.
+Search run_all(const OneFactor &f, int q, int threads, LevelSums &total);
+
+// The slopes in Lambda's entries from Xi: 2 (Xi Lambda); of a vanished column exactly zero.
+void entry_slopes(const OneFactor &f, int q, LevelSums &sums);
+
+void mirror_square(std::vector<double> &square, size_t size);
+
 // Parts of the rows of one block of levels.
 struct BlockRows {
     int64_t first, count;
