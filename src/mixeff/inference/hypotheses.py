@@ -1,0 +1,301 @@
+"""Tests and intervals of linear functions of the coefficients."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixeff.errors import OptionError
+from mixeff.inference.hypothesis_text import parse_hypothesis
+from mixeff.inference.method import Method, independent_rows, method_of, t_quantile, t_tail
+from mixeff.inference.table import Column, ResultTable
+from mixeff.model.options import closest
+
+if TYPE_CHECKING:
+    from mixeff.model.mixed import MixedModel
+
+Floats = NDArray[np.float64]
+
+_LABEL = 40  # characters of a label that spells its row out
+_INCONSISTENT = 1e-8
+
+
+@dataclass(frozen=True, slots=True)
+class Hypotheses:
+    """L beta = rhs.
+
+    Attributes
+    ----------
+    L : (k, p) array
+    rhs : (k,) array
+    labels : tuple of k str
+    """
+
+    L: Floats
+    rhs: Floats
+    labels: tuple[str, ...]
+
+
+def contrast(
+    fit: MixedModel,
+    L: Any,
+    rhs: float | Sequence[float] | Floats = 0.0,
+    *,
+    ddf: str | None = "auto",
+    vcov: str | None = None,
+    joint: bool = False,
+    level: float = 0.95,
+) -> ResultTable:
+    """Linear functions of the coefficients: estimates, tests, intervals.
+
+    Parameters
+    ----------
+    fit : MixedModel
+    L : array (p,) or (k, p), text, dict, data frame, or a list of these
+        See `LinearMixedModel.contrast`.
+    rhs : float or (k,) array
+        Hypothetical values; those written in a text stand there.
+    ddf, vcov : as `mixeff.inference.method.method_of`
+    joint : bool
+        One F test that all hold, in place of a test each.
+    level : float, of the intervals
+
+    Returns
+    -------
+    ResultTable
+        ``estimate, std_error, df, statistic, p_value, lower, upper``, a row per row of L; with
+        ``joint`` ``num_df, den_df, f_value, p_value``.
+
+    Raises
+    ------
+    OptionError
+        L has the wrong width, names a coefficient the model does not have, is zero or not finite;
+        rows that contradict each other; ``level`` outside (0, 1).
+    """
+    if not 0 < level < 1:
+        raise OptionError(f"contrast: level must lie between 0 and 1, not {level!r}.")
+    asked = read_hypotheses(fit, L, rhs)
+    method = method_of(fit, ddf, vcov, function="contrast")
+    if joint:
+        return _joint(fit, asked, method, tests=ddf is not None)
+    return _single(fit, asked, method, level, tests=ddf is not None)
+
+
+def _single(
+    fit: MixedModel, asked: Hypotheses, method: Method, level: float, *, tests: bool
+) -> ResultTable:
+    estimate = asked.L @ fit.estimate.beta
+    variance = np.einsum("ka,ab,kb->k", asked.L, method.covariance, asked.L)
+    std_error = np.sqrt(np.maximum(variance, 0.0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        statistic = (estimate - asked.rhs) / std_error
+    columns: dict[str, Column] = {"estimate": estimate, "std_error": std_error}
+    if asked.rhs.any():
+        columns["rhs"] = asked.rhs
+    if not tests:
+        columns["statistic"] = statistic
+        return ResultTable("Linear hypotheses", asked.labels, columns, (_NO_DF,))
+    df = method.df(asked.L)
+    half = t_quantile(level, df) * std_error
+    columns |= {"df": df, "statistic": statistic, "p_value": t_tail(statistic, df)}
+    columns |= {"lower": estimate - half, "upper": estimate + half}
+    notes = (method.sentence, f"Intervals: {100 * level:g} %, each by itself.")
+    return ResultTable("Linear hypotheses", asked.labels, columns, notes)
+
+
+def _joint(fit: MixedModel, asked: Hypotheses, method: Method, *, tests: bool) -> ResultTable:
+    difference = asked.L @ fit.estimate.beta - asked.rhs
+    check_consistent(asked, method)
+    test = method.f_test(asked.L, difference)
+    columns: dict[str, Column] = {"num_df": np.array([test.num_df])}
+    if tests:
+        columns["den_df"] = np.array([test.den_df])
+    columns["f_value"] = np.array([test.f_value])
+    if tests:
+        columns["p_value"] = np.array([test.p_value])
+    notes = [method.sentence if tests else _NO_DF]
+    if test.num_df < len(asked.L):
+        notes.append(
+            f"{len(asked.L)} rows, of which only {test.num_df} are linearly independent: the "
+            "others follow from them."
+        )
+    label = ", ".join(_equation(a, b) for a, b in zip(asked.labels, asked.rhs, strict=True))
+    if len(label) > 2 * _LABEL:
+        label = f"{len(asked.L)} hypotheses"
+    return ResultTable("Joint test of linear hypotheses", (label,), columns, tuple(notes))
+
+
+_NO_DF = "No p values: ddf=None asks for no reference distribution."
+
+
+def check_consistent(asked: Hypotheses, method: Method) -> None:
+    """Raise OptionError where rows that depend on each other ask for values that contradict."""
+    size = np.linalg.norm(asked.L, axis=1)
+    L, rhs = asked.L / size[:, None], asked.rhs / size
+    values, _ = independent_rows(L, method.covariance)
+    if values.size == len(L):
+        return
+    solution = np.linalg.lstsq(L, rhs, rcond=None)[0]
+    if np.abs(L @ solution - rhs).max() > _INCONSISTENT * max(1.0, float(np.abs(rhs).max())):
+        raise OptionError(
+            "contrast: the rows of L depend on each other and their hypothetical values contradict "
+            "each other: no coefficients satisfy all of them."
+        )
+
+
+def read_hypotheses(fit: MixedModel, L: Any, rhs: Any = 0.0) -> Hypotheses:
+    """L and rhs in any of the forms a caller may use."""
+    names, dropped = fit.design.names, fit.design.dropped
+    rows, values, labels, equations = _rows(L, names, dropped)
+    matrix = np.array(rows, dtype=np.float64).reshape(len(rows), len(names))
+    if not len(matrix):
+        raise OptionError("contrast: L has no rows: there is nothing to test.")
+    if not np.all(np.isfinite(matrix)):
+        raise OptionError("contrast: L holds NaN or infinity.")
+    for row, label in zip(matrix, labels, strict=True):
+        if not row.any():
+            raise OptionError(f"contrast: the row {label or '0'} of L is zero: it tests nothing.")
+    given = _values(rhs, len(matrix))
+    if equations and np.any(given):
+        raise OptionError(
+            "contrast: the hypothetical value stands in the text already; leave rhs out."
+        )
+    spelled = [_spell(row, names, k) for k, row in enumerate(matrix, start=1)]
+    named = tuple(label or text for label, text in zip(labels, spelled, strict=True))
+    return Hypotheses(matrix, given + np.array(values), named)
+
+
+Rows = tuple[list[Floats], list[float], list[str], bool]
+
+
+def _rows(L: Any, names: Sequence[str], dropped: Sequence[str]) -> Rows:
+    """Rows, values from texts, labels ("" where there is none), whether a text gives a value."""
+    if isinstance(L, str):
+        row, value, equation = parse_hypothesis(L, names)
+        left = L.split("=")[0].strip()
+        return [row], [value], [left], equation
+    if isinstance(L, Mapping):
+        return _mapping(L, names, dropped)
+    if hasattr(L, "columns") or hasattr(L, "column_names"):
+        return _frame(L, names, dropped)
+    if isinstance(L, (list, tuple)) and any(_is_part(item) for item in L):
+        parts = [_rows(item, names, dropped) for item in L]
+        return (
+            [row for part in parts for row in part[0]],
+            [value for part in parts for value in part[1]],
+            [label for part in parts for label in part[2]],
+            any(part[3] for part in parts),
+        )
+    matrix = _matrix(L, names)
+    return list(matrix), [0.0] * len(matrix), [""] * len(matrix), False
+
+
+def _is_part(item: Any) -> bool:
+    return isinstance(item, (str, Mapping)) or hasattr(item, "columns")
+
+
+def _mapping(L: Mapping[Any, Any], names: Sequence[str], dropped: Sequence[str]) -> Rows:
+    """A row by coefficient name, or rows by label."""
+    if L and all(_is_number(v) for v in L.values()):
+        row = np.zeros(len(names))
+        for name, value in L.items():
+            row[_position(name, names, dropped)] = value
+        return [row], [0.0], [""], False
+    rows, values, labels, equations = [], [], [], False
+    for label, part in L.items():
+        own = _rows(part, names, dropped)
+        several = len(own[0]) > 1
+        rows += own[0]
+        values += own[1]
+        labels += [f"{label} {k}" if several else str(label) for k in range(1, len(own[0]) + 1)]
+        equations |= own[3]
+    return rows, values, labels, equations
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+
+
+def _frame(L: Any, names: Sequence[str], dropped: Sequence[str]) -> Rows:
+    """Coefficient names as columns; the others count as 0."""
+    from mixeff.frames import NumericColumn, column_names, read_columns
+
+    columns = read_columns(L, column_names(L))
+    positions = {name: _position(name, names, dropped) for name in columns}
+    lengths = [c.values.size for c in columns.values() if isinstance(c, NumericColumn)]
+    if len(lengths) < len(columns):
+        raise OptionError("contrast: the columns of L must hold numbers.")
+    matrix = np.zeros((lengths[0] if lengths else 0, len(names)))
+    for name, column in columns.items():
+        assert isinstance(column, NumericColumn)
+        matrix[:, positions[name]] = column.values
+    index = getattr(L, "index", None)
+    labelled = index is not None and all(isinstance(k, str) for k in index)
+    labels = list(index) if labelled and index is not None else [""] * len(matrix)
+    return list(matrix), [0.0] * len(matrix), labels, False
+
+
+def _position(name: Any, names: Sequence[str], dropped: Sequence[str]) -> int:
+    """Where a coefficient stands."""
+    if name in names:
+        return list(names).index(name)
+    if name in dropped:
+        raise OptionError(
+            f'contrast: "{name}" was dropped from the model, since the other columns determine it: '
+            "it has no coefficient to test."
+        )
+    near = closest(str(name), names)
+    hint = f'did you mean "{near}"?' if near else f"they are {', '.join(names)}."
+    raise OptionError(f'contrast: "{name}" is not a coefficient of the model; {hint}')
+
+
+def _matrix(L: Any, names: Sequence[str]) -> Floats:
+    try:
+        matrix = np.atleast_2d(np.asarray(L, dtype=np.float64))
+    except (TypeError, ValueError):
+        matrix = np.empty((0, 0, 0))
+    if matrix.ndim != 2:
+        raise OptionError(
+            "contrast: L must be numbers (p,) or (k, p), a text, a dict of coefficients, a data "
+            f"frame with coefficient names as columns, or a list of these; not {type(L).__name__}."
+        )
+    if matrix.shape[1] != len(names):
+        raise OptionError(
+            f"contrast: L has {matrix.shape[1]} columns but the model has {len(names)} "
+            f"coefficients ({', '.join(names)})."
+        )
+    return matrix
+
+
+def _values(rhs: Any, k: int) -> Floats:
+    try:
+        values = np.asarray(rhs, dtype=np.float64)
+    except (TypeError, ValueError):
+        values = np.full((0,), np.nan)
+    if values.shape not in ((), (k,)) or not np.all(np.isfinite(values)):
+        raise OptionError(
+            f"contrast: rhs must be one finite number or {k}, one per row of L; got {rhs!r}."
+        )
+    return np.array(np.broadcast_to(values, (k,)))
+
+
+def _spell(row: Floats, names: Sequence[str], k: int) -> str:
+    """``IQ - 2 GS``; ``row k`` where that gets long."""
+    text = ""
+    for name, value in zip(names, row.tolist(), strict=True):
+        if value == 0.0:
+            continue
+        size = "" if abs(value) == 1.0 else f"{abs(value):.4g} "
+        sign = "-" if value < 0 else "+"
+        text += f" {sign} {size}{name}" if text else f"{'-' if value < 0 else ''}{size}{name}"
+        if len(text) > _LABEL:
+            return f"row {k}"
+    return text
+
+
+def _equation(label: str, value: float) -> str:
+    return f"{label} = {value:g}"
