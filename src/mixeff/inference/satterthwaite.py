@@ -143,7 +143,7 @@ def sigma_in_theta(prepared: Prepared, theta: Floats) -> Floats:
     for at, chosen, s in zip(own, prepared.coordinates.random, partition.structures, strict=True):
         B = chosen.inverse
         change[at, at] = np.column_stack([pack([B @ E @ B.T]) for E in basis(s.size)])
-    return np.asarray(change @ derivative(partition, theta))
+    return np.asarray(change @ derivative(partition, partition.term_factors(theta)))
 
 
 def _hessian(
