@@ -15,9 +15,9 @@ from mixeff.factor import kernels, selected_inverse, solves
 from mixeff.factor.dense_tail import SHARED_IN_FITS, DenseTail
 from mixeff.factor.elimination import plan_elimination
 from mixeff.factor.heap import give_back
-from mixeff.factor.read_back import read_back
+from mixeff.factor.read_back import exchanged, read_back
 from mixeff.factor.sparse_tail import SparseTail
-from mixeff.factor.stages import Stage, build_layout
+from mixeff.factor.stages import Layout, Stage, build_layout
 from mixeff.factor.tail import Tail
 from mixeff.factor.tail_curvature import Squares
 from mixeff.factor.threads import one_blas_thread
@@ -79,6 +79,9 @@ class BlockedSystem:
     lean : bool
         As linear fits need it: from a smaller size of the tail on (``SHARED_IN_FITS``) all factors
         share one set of arrays, and pairs of factors are read back from the stages.
+    like : Layout or None
+        That of a system which differs in the response only, with a dense tail: its pattern serves
+        again.
 
     Attributes
     ----------
@@ -91,21 +94,32 @@ class BlockedSystem:
     Its factors share room for intermediate results: use a system from one thread at a time.
     """
 
-    def __init__(self, products: CrossProducts, *, threads: int = 1, lean: bool = False) -> None:
+    def __init__(
+        self,
+        products: CrossProducts,
+        *,
+        threads: int = 1,
+        lean: bool = False,
+        like: Layout | None = None,
+    ) -> None:
         self.n = products.n
         self.p = products.p
         self.n_levels = tuple(g.n_levels for g in products.groups)
         self.n_columns = tuple(g.n_columns for g in products.groups)
         self.threads = threads
-        plan = plan_elimination(products)
-        layout = build_layout(products, plan)
-        if lean and layout.products.size > SHARED_IN_FITS:
-            products, layout = read_back(products, layout)
+        ordering = None
+        if like is not None:
+            products, layout = exchanged(products, like)
+        else:
+            plan = plan_elimination(products)
+            layout, ordering = build_layout(products, plan), plan.ordering
+            if lean and layout.products.size > SHARED_IN_FITS:
+                products, layout = read_back(products, layout)
         self.products, self.layout = products, layout
         self.tail: Tail = (
             DenseTail.of(self.layout, threads, max(self.n_columns, default=0), lean)
-            if plan.ordering is None
-            else SparseTail.of(self.layout, plan.ordering, threads)
+            if ordering is None
+            else SparseTail.of(self.layout, ordering, threads)
         )
         self._free: list[Store] = []
         self._holder: ReferenceType[BlockedFactor] | None = None

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from functools import cache
 
-LARGE = 16e6
+LARGE = 8e6
 """Bytes of an array before which it is worth the millisecond that looking through a heap takes."""
 
 

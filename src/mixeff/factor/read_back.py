@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixeff.crossproducts.blocks import CrossProducts, PairProducts
+from mixeff.factor import stages
 from mixeff.factor.stages import Layout, Stage
 
 Floats = NDArray[np.float64]
@@ -89,7 +90,25 @@ def read_back(products: CrossProducts, layout: Layout) -> tuple[CrossProducts, L
     for stage in layout.stages:
         rows |= _rows_of(products, stage, layout.tail_groups)
     kept = {key: pair for key, pair in products.pairs.items() if key not in rows}
-    lean = replace(products, pairs=ReadBack(tuple(products.pairs), kept, rows))
+    return _with_pairs(products, layout, ReadBack(tuple(products.pairs), kept, rows))
+
+
+def exchanged(products: CrossProducts, layout: Layout) -> tuple[CrossProducts, Layout]:
+    """Another response in a layout made before; what was read back from it is from the new one."""
+    new = stages.exchanged(layout, products)
+    pairs = products.pairs
+    if not isinstance(pairs, ReadBack):
+        return products, new
+    homes = {id(a.B): b.B for a, b in zip(layout.stages, new.stages, strict=True)}
+    # A pair read back from elsewhere would keep that alive, nothing worse.
+    rows = {key: replace(r, B=homes.get(id(r.B), r.B)) for key, r in pairs.rows.items()}
+    return _with_pairs(products, new, replace(pairs, rows=rows))
+
+
+def _with_pairs(
+    products: CrossProducts, layout: Layout, pairs: ReadBack
+) -> tuple[CrossProducts, Layout]:
+    lean = replace(products, pairs=pairs)
     return lean, replace(layout, products=replace(layout.products, products=lean))
 
 

@@ -6,7 +6,7 @@ tail orders its levels for itself.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -139,6 +139,25 @@ def build_layout(products: CrossProducts, plan: Plan) -> Layout:
         stages.insert(0, build_stage(products, plan, position, s, stages))
     inner = TailProducts.of(products, plan.tail, starts)
     return Layout(tuple(stages), plan.tail, starts, tail, inner, tuple(position))
+
+
+def exchanged(layout: Layout, products: CrossProducts) -> Layout:
+    """The layout of the same cross-products with another response: only rows of y are copied anew.
+
+    Pattern, places and the index by column are shared.
+    """
+    stages = []
+    for stage in layout.stages:
+        group = products.groups[stage.group]
+        if stage.B.size == group.dense.size:  # no rows but those of X and y
+            B = group.dense.reshape(stage.B.shape)
+        else:
+            B = stage.B.copy()
+            B[stage.pointer[1:] - 1] = group.dense[:, -1]
+        stages.append(replace(stage, B=B))
+    return replace(
+        layout, stages=tuple(stages), products=replace(layout.products, products=products)
+    )
 
 
 def build_stage(

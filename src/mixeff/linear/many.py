@@ -273,7 +273,7 @@ class _Batch:
 
     def _criterion(self, fixed: Floats, groups: list[Floats]) -> LinearCriterion:
         products = self.prepared.exchanged(fixed, groups)
-        system = BlockedSystem(products, threads=self.threads)
+        system = BlockedSystem(products, threads=self.threads, like=self.prepared.layout)
         return LinearCriterion(system, self.prepared.partition, self.reml)
 
     def _named(

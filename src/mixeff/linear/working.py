@@ -13,6 +13,8 @@ from mixeff.covariance import Partition
 from mixeff.crossproducts.blocks import CrossProducts
 from mixeff.design.design import Design
 from mixeff.factor.cholesky import BlockedSystem
+from mixeff.factor.dense_tail import DenseTail
+from mixeff.factor.stages import Layout
 from mixeff.linear.coordinates import Coordinates, coordinates, response
 from mixeff.linear.direct import DirectSystem, direct_system
 from mixeff.linear.rows import RowColumns
@@ -39,8 +41,12 @@ class WorkingModel:
         if isinstance(self.system, DirectSystem):  # few rows: its response may stay
             return Prepared(self.system, self.partition, self.coordinates)
         bare = replace(self.coordinates.response, values=np.empty(0))
+        dense = isinstance(self.system.tail, DenseTail)
         return Prepared(
-            self.system.products, self.partition, replace(self.coordinates, response=bare)
+            self.system.products,
+            self.partition,
+            replace(self.coordinates, response=bare),
+            layout=self.system.layout if dense else None,
         )
 
 
@@ -52,12 +58,15 @@ class Prepared:
     model the source is its system, which shares the rows of the design and makes the
     cross-products when they are asked for.
     ``traces`` do not depend on the response: those nearest to the optimum found, where dear.
+    ``layout`` is that of the fit's system, where its tail is dense: beside what ``source`` holds
+    anyway, 4 bytes per row of ``B`` and 8 more where the tail is indexed by column.
     """
 
     source: CrossProducts | DirectSystem
     partition: Partition
     coordinates: Coordinates
     traces: ExactTraces | None = None
+    layout: Layout | None = None
 
     @property
     def products(self) -> CrossProducts:
@@ -88,7 +97,7 @@ class Prepared:
         rows = RowColumns.of(design, chosen, partition)
         fixed, groups = rows.products(new.values[:, None], threads)
         products = self.exchanged(fixed[0], [g[0] for g in groups])
-        return WorkingModel(_system(products, threads), partition, chosen)
+        return WorkingModel(_system(products, threads, self.layout), partition, chosen)
 
     def exchanged(self, fixed: Floats, groups: Sequence[Floats]) -> CrossProducts:
         """The cross-products with those of another response: (p + 1,) and (J q,) per factor."""
@@ -119,9 +128,9 @@ def working_model(design: Design, threads: int | None = None) -> WorkingModel:
     return WorkingModel(_system(products, threads), partition, chosen)
 
 
-def _system(products: CrossProducts, threads: int) -> BlockedSystem:
+def _system(products: CrossProducts, threads: int, like: Layout | None = None) -> BlockedSystem:
     """To be fitted, with less room than a system of which any factor may be asked anything."""
-    return BlockedSystem(products, threads=threads, lean=True)
+    return BlockedSystem(products, threads=threads, lean=True, like=like)
 
 
 def usable_threads() -> int:

@@ -64,6 +64,36 @@ def test_a_lean_system_gives_the_same_numbers(name, monkeypatch):
                 np.testing.assert_allclose(mine, want, rtol=0, atol=1e-11 * np.abs(want).max())
 
 
+@pytest.mark.parametrize("shared", [0, 10**6])
+@pytest.mark.parametrize("name", sorted(designs()))
+def test_another_response_in_the_same_layout(name, shared, monkeypatch):
+    """The layout used again gives, bit by bit, what one made anew from the products gives."""
+    monkeypatch.setattr("mixeff.factor.cholesky.SHARED_IN_FITS", shared)
+    _, old = twins(name)
+    rng = np.random.default_rng(5)
+    given = [rng.normal(size=(g.n_levels, g.n_columns)) for g in old.products.groups]
+    fixed = rng.normal(size=old.p + 1)
+    fixed[-1] = 1e4  # y'y: far more than what anything explains
+    before = [stage.B.copy() for stage in old.layout.stages]
+    products = old.products.with_response(fixed, given)
+    again = BlockedSystem(products, lean=True, like=old.layout)
+    fresh = BlockedSystem(products, lean=True)
+    for mine, want in zip(again.layout.stages, fresh.layout.stages, strict=True):
+        np.testing.assert_array_equal(mine.B, want.B)
+        assert mine.columns is not want.columns
+        np.testing.assert_array_equal(mine.columns, want.columns)
+    for mine, kept in zip(old.layout.stages, before, strict=True):
+        np.testing.assert_array_equal(mine.B, kept)
+    if isinstance(again.products.pairs, ReadBack):
+        own = {id(stage.B) for stage in again.layout.stages}
+        assert {id(rows.B) for rows in again.products.pairs.rows.values()} <= own
+    for Lambda in lambdas(designs()[name]).values():
+        one, two = again.factorize(Lambda), fresh.factorize(Lambda)
+        assert (one.pwrss, one.logdet_random) == (two.pwrss, two.logdet_random)
+        for mine, want in zip(one.modes(), two.modes(), strict=True):
+            np.testing.assert_array_equal(mine, want)
+
+
 def test_small_models_keep_their_pairs():
     plain, lean = twins("three crossed")
     assert isinstance(lean.products.pairs, dict)
