@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from mixeff.errors import ComparisonError, ComparisonWarning, OptionError
 from mixeff.frames.notices import notify
+from mixeff.inference.boundary_null import boundary_of, boundary_test
 from mixeff.inference.compared import named_models
-from mixeff.inference.nesting import check_same_data, nesting_notes
+from mixeff.inference.nesting import check_same_data, dispersion_at_end, nesting_notes
 from mixeff.model.criteria import akaike, schwarz
 from mixeff.model.names import calling_frame
 
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 COLUMNS = ("npar", "aic", "bic", "loglik", "deviance", "chisq", "df", "p_value")
+BOUNDARY = (
+    "The chi-square of p_value is not the right one where a null (the row above) puts a variance "
+    "at zero, on the boundary; there p_boundary is the tail of the mixture named."
+)
 REFITTED = "refitting model(s) with ML (instead of REML)"
 
 
@@ -41,6 +46,10 @@ class LikelihoodRatioTable:
     df : (m,) array, parameters more than in the row above (NaN in the first row)
     p_value : (m,) array, upper tail of chi-square with ``df``; NaN where df is 0
     notes : tuple of str, what was done and what limits the tests
+    p_boundary : (m,) array or None
+        Upper tail of the right mixture of chi-squares, in the rows whose null (the row above) puts
+        a variance on its boundary; None where there is no such row.
+    mixtures : tuple of str, the mixture of each row in words; empty without ``p_boundary``
     """
 
     names: tuple[str, ...]
@@ -55,12 +64,18 @@ class LikelihoodRatioTable:
     df: Floats
     p_value: Floats
     notes: tuple[str, ...] = ()
+    p_boundary: Floats | None = None
+    mixtures: tuple[str, ...] = ()
 
     def to_frame(self) -> pd.DataFrame:
-        """Columns ``npar, aic, bic, loglik, deviance, chisq, df, p_value``; models in the index."""
+        """Columns ``npar, aic, bic, loglik, deviance, chisq, df, p_value``; models in the index.
+
+        Behind them ``p_boundary``, if a null lies on the boundary.
+        """
         import pandas as pd
 
-        return pd.DataFrame({c: getattr(self, c) for c in COLUMNS}, index=list(self.names))
+        shown = COLUMNS if self.p_boundary is None else (*COLUMNS, "p_boundary")
+        return pd.DataFrame({c: getattr(self, c) for c in shown}, index=list(self.names))
 
     def __str__(self) -> str:
         from mixeff.report.tables import format_anova
@@ -152,7 +167,8 @@ def anova(*models: MixedModel, refit: bool = True, **named: MixedModel) -> Likel
     Returns
     -------
     LikelihoodRatioTable
-        ``.to_frame()`` has the columns ``npar, aic, bic, loglik, deviance, chisq, df, p_value``.
+        ``.to_frame()`` has the columns ``npar, aic, bic, loglik, deviance, chisq, df, p_value``,
+        and ``p_boundary`` behind them where a null puts a variance on the boundary.
 
     Raises
     ------
@@ -169,10 +185,13 @@ def anova(*models: MixedModel, refit: bool = True, **named: MixedModel) -> Likel
     Notes
     -----
     Twice the gain in log-likelihood is asymptotically chi-square only if the smaller model lies in
-    the interior of the larger one. A variance of zero lies on the boundary, so the p value for an
-    added random term is conservative: for one variance it is about twice the right one (Self and
-    Liang, 1987). For fixed effects in small samples it is too small instead (Pinheiro and Bates,
-    2000, section 2.4). What counts as nested is written in ``mixeff.inference.nesting``.
+    the interior of the larger one. A variance of zero lies on the boundary, so ``p_value`` (R's) is
+    too large for an added random term; ``p_boundary`` is the tail of the mixture of chi-squares
+    that holds there (Self and Liang, 1987; Stram and Lee, 1994), named under the table: half
+    chi-square(q) and half chi-square(q + 1) for one random effect with q covariances, weights from
+    the information about the variances where several are zero (``mixeff.inference.boundary``).
+    For fixed effects in small samples the p value is too small instead (Pinheiro and Bates, 2000,
+    section 2.4). What counts as nested is written in ``mixeff.inference.nesting``.
 
     Examples
     --------
@@ -193,18 +212,20 @@ def anova(*models: MixedModel, refit: bool = True, **named: MixedModel) -> Likel
     check_same_data(compared)
     by_size = dict(sorted(compared.items(), key=lambda item: item[1].df))
     fits, notes = _comparable(list(by_size.values()), refit)
-    limits = _limits(tuple(by_size), fits)
-    for sentence in limits:
+    names = tuple(by_size)
+    limits = _limits(names, fits)
+    for sentence in (sentence for pair in limits for sentence in pair):
         notify(sentence, ComparisonWarning)
-    return likelihood_ratio_table(
-        names=tuple(by_size),
+    table = likelihood_ratio_table(
+        names=names,
         formulas=[m.formula_display for m in fits],
         npar=[m.df for m in fits],
         loglik=[m.loglik for m in fits],
         nobs=fits[0].nobs,
         data_name=fits[0].data_name,
-        notes=[*notes, *limits],
+        notes=[*notes, *(sentence for pair in limits for sentence in pair)],
     )
+    return _with_boundary(table, fits, [not pair for pair in limits])
 
 
 def _comparable(models: list[Any], refit: bool) -> tuple[list[Any], list[str]]:
@@ -222,10 +243,41 @@ def _comparable(models: list[Any], refit: bool) -> tuple[list[Any], list[str]]:
     return models, []
 
 
-def _limits(names: Sequence[str], models: Sequence[Any]) -> list[str]:
-    """Sentences for every neighbouring pair whose chi-square is not one."""
-    sentences = []
+def _limits(names: Sequence[str], models: Sequence[Any]) -> list[list[str]]:
+    """For every neighbouring pair the sentences why its chi-square is not one."""
+    return [
+        nesting_notes((names[i - 1], models[i - 1]), (names[i], models[i]))
+        for i in range(1, len(models))
+    ]
+
+
+def _with_boundary(
+    table: LikelihoodRatioTable, models: Sequence[Any], nested: Sequence[bool]
+) -> LikelihoodRatioTable:
+    """The table with p values of mixtures, in the rows whose null lies on the boundary."""
+    p, words, found = np.full(len(models), np.nan), [""] * len(models), False
     for i in range(1, len(models)):
-        pair = (names[i - 1], models[i - 1]), (names[i], models[i])
-        sentences += nesting_notes(*pair)
-    return sentences
+        small, large, added = models[i - 1], models[i], int(table.df[i])
+        if not nested[i - 1] or added <= 0:
+            continue
+        boundary = boundary_of(
+            small.design,
+            small.estimate.Lambda,
+            large,
+            added,
+            dispersion=dispersion_at_end(small, large),
+        )
+        if boundary is None:
+            continue
+        found = True
+        p[i], mixture = boundary_test(boundary, float(table.chisq[i]))
+        words[i] = f"not available: {boundary.reason}" if mixture is None else mixture.words
+        if small.is_singular:
+            words[i] += f" (supposes positive variances in {table.names[i - 1]}, which is singular)"
+    if not found:
+        return table
+    rows = zip(table.names, p.tolist(), words, strict=True)
+    notes = [f"p_boundary of {name}: {value:.4g}, {w}." for name, value, w in rows if w]
+    return replace(
+        table, p_boundary=p, mixtures=tuple(words), notes=(*table.notes, BOUNDARY, *notes)
+    )

@@ -85,6 +85,99 @@ class InferenceMethods:
 
     # --- deletions and random terms (single_terms.py, random_terms.py)
 
+    def drop1(self, scope: Any = None, test: str | None = "chisq", **unknown: Any) -> ResultTable:
+        """Test every fixed-effect term by leaving it out: likelihood-ratio tests of ML fits.
+
+        Parameters
+        ----------
+        scope : None, list of str or str
+            The terms to leave out: labels, or a formula such as ``"~ IQ + SES"``. None takes every
+            term that is part of no other (``a`` is left alone where ``a:b`` is in the model).
+        test : {"chisq"} or None
+            None gives the criteria without tests.
+
+        Returns
+        -------
+        ResultTable
+            A row for the model itself, ``<none>``, and one per term; columns ``npar, loglik, aic,
+            lrt, df, p_value``. ``npar`` counts the parameters of the model of that row (R's
+            ``drop1`` prints under ``npar`` what is ``df`` here). A REML fit is refitted by maximum
+            likelihood. All models use the rows of this fit, also where a variable left out is what
+            made other rows incomplete.
+
+        Raises
+        ------
+        OptionError
+            ``scope`` names no term of the model, or one that is part of an interaction.
+
+        Examples
+        --------
+        >>> import mixeff as mx
+        >>> m = mx.lmer("Reaction ~ Days + (Days | Subject)", mx.load_dataset("sleepstudy"))
+        >>> m.drop1().to_frame()[["npar", "lrt", "df"]].round(3)
+                npar     lrt   df
+        <none>     6     NaN  NaN
+        Days       5  23.537  1.0
+        """
+        from mixeff.inference.single_terms import drop1
+        from mixeff.model.options import refuse_unknown
+
+        refuse_unknown("drop1", unknown, ("scope", "test"))
+        return drop1(self._model, scope, test)
+
+    def ranova(self, reduce_terms: bool = True, **unknown: Any) -> ResultTable:
+        """Test every random term by reducing it or leaving it out.
+
+        Parameters
+        ----------
+        reduce_terms : bool
+            ``(x | g)`` is reduced to ``(1 | g)``, ``(x + z | g)`` to ``(x | g)`` and ``(z | g)``,
+            ``(0 + f | g)`` of a factor to ``(1 | g)``; terms of one effect are left out. False
+            leaves out whole terms.
+
+        Returns
+        -------
+        ResultTable
+            A row for the model itself, ``<none>``, and one per smaller model; columns ``npar,
+            loglik, aic, lrt, df, p_value, p_boundary``. ``p_value`` is the plain chi-square's (as
+            lmerTest's); ``p_boundary`` that of the mixture of chi-squares which holds where the
+            smaller model puts a variance at zero. The notes name the mixture. REML fits are
+            compared by REML: the fixed effects are the same.
+
+        Raises
+        ------
+        OptionError
+            A generalized model has one random term that cannot be reduced.
+
+        Notes
+        -----
+        Without any random term the comparison is with ordinary least squares. A numeric effect
+        without intercept, ``(0 + x | g)``, is left out; lmerTest puts ``(1 | g)`` in its place,
+        which is not nested.
+
+        References
+        ----------
+        Self, S. G. and Liang, K.-Y. (1987). Asymptotic properties of maximum likelihood estimators
+        and likelihood ratio tests under nonstandard conditions. JASA 82, 605-610.
+
+        Stram, D. O. and Lee, J. W. (1994). Variance components testing in the longitudinal mixed
+        effects model. Biometrics 50, 1171-1177.
+
+        Examples
+        --------
+        >>> import mixeff as mx
+        >>> m = mx.lmer("Reaction ~ Days + (Days | Subject)", mx.load_dataset("sleepstudy"))
+        >>> m.ranova().to_frame()[["npar", "lrt", "df"]].round(3)
+                                  npar     lrt   df
+        <none>                       6     NaN  NaN
+        Days in (Days | Subject)     4  42.837  2.0
+        """
+        from mixeff.inference.random_terms import ranova
+        from mixeff.model.options import refuse_unknown
+
+        refuse_unknown("ranova", unknown, ("reduce_terms",))
+        return ranova(self._model, reduce_terms)
+
     # --- profile likelihood (profile/)
 
     # --- bootstrap and permutation (bootstrap/, permutation.py)

@@ -54,7 +54,7 @@ def format_result(table: ResultTable) -> str:
     if not any(table.index):
         lines = [line[1:] for line in lines]
     legend = ["---", LEGEND] if starred else []
-    notes = [textwrap.fill(note, LINE_WIDTH - 1) for note in table.notes]
+    notes = [textwrap.fill(note, LINE_WIDTH - 1, break_on_hyphens=False) for note in table.notes]
     return "\n".join([table.title, *lines, *legend, *([""] if notes else []), *notes])
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixeff.report.coefmat import coefficient_lines
-from mixeff.report.layout import text_matrix
-from mixeff.report.numbers import format_column
+from mixeff.report.layout import pad_left, pad_right, text_matrix, widest
+from mixeff.report.numbers import format_column, format_p_values
 from mixeff.report.variances import variance_lines
 
 if TYPE_CHECKING:
@@ -54,7 +54,27 @@ def format_anova(table: LikelihoodRatioTable) -> str:
         p_value=True,
         missing="",
     )
-    return "\n".join([f"Data: {table.data_name}", "Models:", *models, *body])
+    below = boundary_lines(table)
+    return "\n".join([f"Data: {table.data_name}", "Models:", *models, *body, *below])
+
+
+def boundary_lines(table: LikelihoodRatioTable) -> list[str]:
+    """What stands under the table where nulls lie on the boundary: R's table has no column for it.
+
+    Row, p value and mixture of each such row.
+    """
+    if table.p_boundary is None:
+        return []
+    rows = [i for i, words in enumerate(table.mixtures) if words]
+    cells = format_p_values(table.p_boundary[rows].tolist(), ANOVA_DIGITS - 1)
+    name_width = widest([table.names[i] for i in rows])
+    p_width = widest(cells)
+    lines = [
+        f"{pad_right(table.names[i], name_width)}  {pad_left(p, p_width)}  {table.mixtures[i]}"
+        for i, p in zip(rows, cells, strict=True)
+    ]
+    heading = "p_boundary, for a null with a variance at zero (on the boundary), and its mixture:"
+    return ["", heading, *lines]
 
 
 def anova_values(table: LikelihoodRatioTable) -> NDArray[np.float64]:
