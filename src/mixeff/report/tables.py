@@ -73,7 +73,7 @@ def boundary_lines(table: LikelihoodRatioTable) -> list[str]:
         f"{pad_right(table.names[i], name_width)}  {pad_left(p, p_width)}  {table.mixtures[i]}"
         for i, p in zip(rows, cells, strict=True)
     ]
-    heading = "p_boundary, for a null with a variance at zero (on the boundary), and its mixture:"
+    heading = "p_boundary (a null with a variance at zero), and its mixture of chi-squares:"
     return ["", heading, *lines]
 
 
