@@ -1,0 +1,188 @@
+"""The coefficients of contrasts among k estimates, and what the contrasts are called."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixeff.errors import OptionError
+from mixeff.model.options import choose
+
+Floats = NDArray[np.float64]
+
+_ALIASES = {
+    "pairs": "pairwise",
+    "treatment": "trt.vs.ctrl",
+    "dunnett": "trt.vs.ctrl",
+    "trt.vs.ctrl1": "trt.vs.ctrl",
+    "trt_vs_ctrl": "trt.vs.ctrl",
+    "trt.vs.ctrlk": "trt.vs.ctrl",
+    "consec": "consecutive",
+    "sequential": "consecutive",
+    "effects": "eff",
+    "polynomial": "poly",
+}
+KINDS = (
+    "pairwise", "revpairwise", "trt.vs.ctrl", "consecutive", "poly", "eff", "del.eff", "identity",
+)  # fmt: skip
+_DEGREES = ("linear", "quadratic", "cubic", "quartic")
+_HIGHEST = 6
+# Signs that would be read as part of the contrast: such labels get parentheses.
+_SIGNS = re.compile(r"[-+/*]")
+
+
+@dataclass(frozen=True, slots=True)
+class Coefficients:
+    """c contrasts of k estimates.
+
+    Attributes
+    ----------
+    kind : str, one of the named ones or ``custom``
+    names : tuple of c str
+    matrix : (c, k) array
+    """
+
+    kind: str
+    names: tuple[str, ...]
+    matrix: Floats
+
+    @property
+    def differences(self) -> bool:
+        """Whether every row sums to zero, so that logs of means become logs of ratios."""
+        total = np.abs(self.matrix.sum(axis=1))
+        return bool(np.all(total <= 1e-10 * np.abs(self.matrix).sum(axis=1)))
+
+
+def coefficients(
+    method: Any, labels: Sequence[str], *, ref: Any = None, ratio: bool = False
+) -> Coefficients:
+    """Contrasts by name, from a mapping of names to coefficients, or from an array of rows.
+
+    Parameters
+    ----------
+    method : str, mapping or array-like (c, k)
+    labels : k names of the estimates
+    ref : label or position of the control of ``trt.vs.ctrl`` (the first; the last for
+        ``trt.vs.ctrlk``)
+    ratio : bool
+        Name differences ``a / b``: they will be shown as ratios.
+
+    Raises
+    ------
+    OptionError
+        No such contrast, or coefficients of the wrong number.
+    """
+    if not isinstance(method, str):
+        return _custom(method, len(labels))
+    kind = choose("contrast", "method", _ALIASES.get(method, method), KINDS)
+    if ref is None and method == "trt.vs.ctrlk":
+        ref = len(labels) - 1
+    if ref is not None and kind != "trt.vs.ctrl":
+        raise OptionError(f'contrast: ref is for "trt.vs.ctrl", not for "{method}".')
+    return _named(kind, labels, _reference(ref, labels), " / " if ratio else " - ")
+
+
+def _named(kind: str, labels: Sequence[str], ref: int, minus: str) -> Coefficients:
+    k = len(labels)
+    if kind == "pairwise":
+        return _differences(kind, list(combinations(range(k), 2)), labels, minus)
+    if kind == "revpairwise":
+        pairs = [(j, i) for j in range(k) for i in range(j)]
+        return _differences(kind, pairs, labels, minus)
+    if kind == "trt.vs.ctrl":
+        return _differences(kind, [(j, ref) for j in range(k) if j != ref], labels, minus)
+    if kind == "consecutive":
+        return _differences(kind, [(j + 1, j) for j in range(k - 1)], labels, minus)
+    if kind == "poly":
+        return _polynomial(k)
+    if kind == "identity":
+        return Coefficients(kind, tuple(labels), np.eye(k))
+    others = np.full((k, k), 1.0 / k) if kind == "eff" else _others(k)
+    return Coefficients(kind, tuple(f"{x} effect" for x in labels), np.eye(k) - others)
+
+
+def _others(k: int) -> Floats:
+    """Averages of all estimates but one."""
+    return np.asarray((1.0 - np.eye(k)) / max(k - 1, 1))
+
+
+def _differences(
+    kind: str, pairs: list[tuple[int, int]], labels: Sequence[str], minus: str
+) -> Coefficients:
+    matrix = np.zeros((len(pairs), len(labels)))
+    for row, (left, right) in enumerate(pairs):
+        matrix[row, left], matrix[row, right] = 1.0, -1.0
+    shown = [f"({x})" if _SIGNS.search(x) else x for x in labels]
+    names = tuple(f"{shown[left]}{minus}{shown[right]}" for left, right in pairs)
+    return Coefficients(kind, names, matrix)
+
+
+def _reference(ref: Any, labels: Sequence[str]) -> int:
+    if ref is None:
+        return 0
+    if isinstance(ref, int | np.integer) and not isinstance(ref, bool):
+        if 0 <= ref < len(labels):
+            return int(ref)
+    elif str(ref) in labels:
+        return list(labels).index(str(ref))
+    raise OptionError(
+        f"contrast: ref={ref!r} is none of the estimates; give one of {', '.join(labels)}, or a "
+        f"position from 0 to {len(labels) - 1}."
+    )
+
+
+def _polynomial(k: int) -> Coefficients:
+    """Orthogonal polynomials over k equally spaced points, in the smallest whole numbers.
+
+    Fisher and Yates (1938), table XXIII; exact, by orthogonalizing powers in fractions.
+    """
+    points = [Fraction(2 * j - k + 1, 2) for j in range(k)]
+    basis: list[list[Fraction]] = [[Fraction(1)] * k]
+    for degree in range(1, min(k, _HIGHEST + 1)):
+        column = [x**degree for x in points]
+        for other in basis:
+            along = sum((a * b for a, b in zip(column, other, strict=True)), Fraction(0))
+            size = sum((b * b for b in other), Fraction(0))
+            column = [a - along / size * b for a, b in zip(column, other, strict=True)]
+        basis.append(column)
+    rows = [_whole(column) for column in basis[1:]]
+    names = [*_DEGREES, *(f"degree {d}" for d in range(5, _HIGHEST + 1))][: len(rows)]
+    return Coefficients("poly", tuple(names), np.array(rows).reshape(len(rows), k))
+
+
+def _whole(column: Sequence[Fraction]) -> list[float]:
+    common = math.lcm(*(x.denominator for x in column))
+    whole = [int(x * common) for x in column]
+    divisor = math.gcd(*whole)
+    return [x / divisor for x in whole]
+
+
+def _custom(given: Any, k: int) -> Coefficients:
+    if isinstance(given, Mapping):
+        names, rows = tuple(str(name) for name in given), list(given.values())
+    else:
+        rows, names = [given] if np.ndim(given) == 1 else given, ()
+    try:
+        matrix = np.array([np.asarray(row, dtype=np.float64).ravel() for row in rows])
+    except (TypeError, ValueError):
+        matrix = np.zeros((0, 0))
+    if matrix.ndim != 2 or not matrix.size or matrix.shape[1] != k:
+        raise OptionError(
+            f"contrast: give a named method ({', '.join(KINDS)}), or {k} coefficients per contrast "
+            f"(one for each estimate), as a mapping of names to coefficients or as rows."
+        )
+    if not np.isfinite(matrix).all():
+        raise OptionError("contrast: coefficients must be finite numbers.")
+    return Coefficients("custom", names or tuple(_spelt(row) for row in matrix), matrix)
+
+
+def _spelt(row: Floats) -> str:
+    return "c(" + ", ".join(f"{x:.4g}" for x in row) + ")"

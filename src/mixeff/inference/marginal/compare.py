@@ -1,0 +1,301 @@
+"""Contrasts among the rows of a table of estimates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixeff.errors import OptionError
+from mixeff.inference.marginal.adjust import STEPWISE, Family, adjusted, adjustment
+from mixeff.inference.marginal.coefficients import Coefficients, coefficients
+from mixeff.inference.marginal.functions import LinearFunctions
+from mixeff.inference.marginal.predictors import unknown_name
+from mixeff.inference.marginal.scale import Scale
+from mixeff.inference.marginal.tables import (
+    Axis,
+    Estimates,
+    EstimateTable,
+    label_columns,
+    scale_notes,
+    shown,
+    title_of,
+    unestimable,
+    wald,
+)
+
+Floats = NDArray[np.float64]
+
+_DEFAULTS = {
+    "pairwise": "tukey",
+    "revpairwise": "tukey",
+    "trt.vs.ctrl": "mvt",
+    "consecutive": "mvt",
+    "eff": "fdr",
+    "del.eff": "fdr",
+}
+_PAIRS = ("pairwise", "revpairwise")
+
+
+def contrast(
+    estimates: Estimates,
+    method: Any,
+    *,
+    by: Any,
+    adjust: str | None,
+    interaction: Any,
+    ref: Any,
+    level: float | None,
+) -> EstimateTable:
+    """Contrasts of estimates; see `EstimateTable.contrast`."""
+    asked = None if adjust is None else adjustment(adjust)
+    arranged = estimates.arranged(within_names(estimates, by))
+    if level is not None:
+        arranged = replace(arranged, level=check_level("contrast", level))
+    ratios = _ratios(arranged)
+    if interaction is None:
+        found = [coefficients(method, arranged.labels(), ref=ref, ratio=ratios)]
+        names = ["contrast"]
+    else:
+        found = _factorwise(arranged, interaction, ref, ratios)
+        names = [f"{a.name}_{c.kind}" for a, c in zip(arranged.primary, found, strict=True)]
+    single = found[0] if len(found) == 1 else None
+    used, notes = _allowed(asked, single)
+    contrasts = _combined(arranged, found, names)
+    return _contrast_table(contrasts, used, notes, single, _contrast_title(arranged, found))
+
+
+def within_names(estimates: Estimates, by: Any) -> tuple[str, ...]:
+    """The separating variables a call asks for; the estimates' own where it does not."""
+    if by is None:
+        return estimates.within
+    names = (by,) if isinstance(by, str) else tuple(by)
+    known = [a.name for a in estimates.axes]
+    for name in names:
+        if name not in known:
+            text = unknown_name("contrast", "by", name, known)
+            raise OptionError(text.replace("the fixed effects", "the table"))
+    if len(set(names)) == len(known):
+        raise OptionError("contrast: by names every variable of the table; nothing is left.")
+    return names
+
+
+def check_level(function: str, level: object) -> float:
+    """A confidence level, or OptionError."""
+    if isinstance(level, int | float) and not isinstance(level, bool) and 0 < level < 1:
+        return float(level)
+    raise OptionError(f"{function}: level must lie between 0 and 1, not {level!r}.")
+
+
+def _ratios(estimates: Estimates) -> bool:
+    scale = estimates.scale
+    return estimates.response and scale is not None and scale.base is not None
+
+
+def _factorwise(
+    estimates: Estimates, interaction: Any, ref: Any, ratios: bool
+) -> list[Coefficients]:
+    """One kind of contrast for each variable that is compared."""
+    axes = estimates.primary
+    kinds = [interaction] * len(axes) if isinstance(interaction, str) else list(interaction)
+    if len(kinds) != len(axes):
+        raise OptionError(
+            f"contrast: interaction names {len(kinds)} kinds of contrast for {len(axes)} variables "
+            f"({', '.join(a.name for a in axes)}); give one for all, or one for each."
+        )
+    return [
+        coefficients(
+            kind, axis_labels(axis), ref=ref if "ctrl" in str(kind) else None, ratio=ratios
+        )
+        for kind, axis in zip(kinds, axes, strict=True)
+    ]
+
+
+def axis_labels(axis: Axis) -> tuple[str, ...]:
+    """Labels of one variable, bare numbers with its name."""
+    return replace_within(axis).labels()
+
+
+def replace_within(axis: Axis) -> Estimates:
+    """Estimates over one axis only, for its labels."""
+    empty = LinearFunctions(*(np.zeros((len(axis), 0)),) * 2, *(np.zeros(len(axis)),) * 2)
+    nothing: Any = None
+    return Estimates("", empty, (axis,), (), nothing, np.zeros(0), None, False, 0.95)
+
+
+def _allowed(asked: str | None, single: Coefficients | None) -> tuple[str, list[str]]:
+    """The adjustment used: some are for one kind of family only."""
+    kind = "" if single is None else single.kind
+    used = asked or _DEFAULTS.get(kind, "none")
+    if used == "tukey" and kind not in _PAIRS:
+        return "sidak", ["tukey is for all pairs of estimates only: sidak is used instead."]
+    if used == "dunnettx" and kind != "trt.vs.ctrl":
+        return "sidak", ["dunnettx is for comparisons with a control only: sidak is used instead."]
+    return used, []
+
+
+def _combined(estimates: Estimates, found: Sequence[Coefficients], names: list[str]) -> Estimates:
+    """The contrasts within every family, as estimates of their own."""
+    C: Floats = np.ones((1, 1))
+    for each in found:  # the first varies fastest
+        C = _kron(each.matrix, C)
+    families = math.prod(len(a) for a in estimates.inner)
+    scale = estimates.scale
+    ratio = scale is not None and scale.base is not None and all(c.differences for c in found)
+    axes = [Axis(name, c.names) for name, c in zip(names, found, strict=True)]
+    return replace(
+        estimates,
+        subject=f"contrasts of {estimates.subject}",
+        functions=estimates.functions.combine(_kron(np.eye(families), C)),
+        axes=(*axes, *estimates.inner),
+        scale=_ratio_scale(scale) if ratio and scale is not None else None,
+        response=estimates.response and ratio,
+        notes=(*estimates.notes, *_contrast_scale_notes(estimates, ratio)),
+    )
+
+
+def _kron(a: Floats, b: Floats) -> Floats:
+    return np.asarray(np.kron(a, b), dtype=np.float64)
+
+
+def _ratio_scale(scale: Scale) -> Scale:
+    assert scale.base is not None
+    rate = math.log(scale.base)
+    return Scale(
+        name=f"log {scale.ratio}",
+        inverse=lambda x: np.exp(rate * x),
+        slope=lambda x: rate * np.exp(rate * x),
+        what=scale.ratio,
+        base=scale.base,
+        ratio=f"ratio of {scale.ratio}s",
+    )
+
+
+def _contrast_scale_notes(estimates: Estimates, ratio: bool) -> list[str]:
+    scale = estimates.scale
+    if scale is None or ratio:
+        return []
+    if estimates.response:
+        return [
+            f"Contrasts are on the {scale.name} scale; for those of responses call .regrid() "
+            "of the table first."
+        ]
+    return scale_notes(estimates)
+
+
+def _contrast_title(estimates: Estimates, found: Sequence[Coefficients]) -> str:
+    kinds = " by ".join(c.kind for c in found)
+    title = title_of(estimates)
+    text = f"{kinds} contrasts of {title[0].lower()}{title[1:]}"
+    return text[0].upper() + text[1:]
+
+
+def _contrast_table(
+    contrasts: Estimates,
+    adjust: str,
+    notes: Sequence[str],
+    single: Coefficients | None,
+    title: str,
+) -> EstimateTable:
+    compared = 0 if single is None or single.kind not in _PAIRS else single.matrix.shape[1]
+    return judge_families(contrasts, 0.0, adjust, compared=compared, title=title, notes=notes)
+
+
+def judge_families(
+    estimates: Estimates,
+    null: float,
+    adjust: str,
+    *,
+    compared: int = 0,
+    title: str = "",
+    notes: Sequence[str] = (),
+) -> EstimateTable:
+    """The table of estimates with tests, adjusted within each family."""
+    used = adjustment(adjust)
+    judged = estimates.judged()
+    statistic, _ = wald(judged.value - null, judged.std_error, judged.df)
+    p, half = (np.full(statistic.shape, np.nan) for _ in range(2))
+    accuracy, sizes = 0.0, set()
+    for rows in families_of(estimates):
+        family = _family(estimates, rows, statistic, judged.df, compared)
+        result = adjusted(family, used, estimates.level)
+        p[rows], half[rows] = result.p_value, result.half_width
+        accuracy = max(accuracy, result.accuracy)
+        sizes.add(family.size)
+    columns = {
+        **label_columns(estimates),
+        **shown(estimates, judged, half),
+        "statistic": statistic,
+        "p_value": p,
+    }
+    return EstimateTable(
+        title=title or f"{title_of(estimates)}: tests that they are {null:g}",
+        index=("",) * len(statistic),
+        columns=columns,
+        notes=(
+            *estimates.notes,
+            *unestimable(estimates),
+            *_ratio_notes(estimates, null),
+            estimates.method.sentence,
+            *notes,
+            *_adjustment_notes(estimates, used, sizes, compared, accuracy),
+        ),
+        estimates=estimates,
+    )
+
+
+def families_of(estimates: Estimates) -> list[NDArray[np.intp]]:
+    """Rows of each family: those that agree in the separating variables."""
+    count = math.prod(len(a) for a in estimates.inner)
+    return list(np.arange(len(estimates.functions)).reshape(count, -1))
+
+
+def _family(
+    estimates: Estimates,
+    rows: NDArray[np.intp],
+    statistic: Floats,
+    df: Floats,
+    compared: int,
+) -> Family:
+    L = estimates.functions.L[rows]
+    known = np.isfinite(statistic[rows])
+    correlation = np.full((rows.size, rows.size), np.nan)
+    covariance = L[known] @ estimates.method.covariance @ L[known].T
+    size = np.sqrt(np.diag(covariance))
+    correlation[np.ix_(known, known)] = covariance / np.outer(size, size)
+    rank = int(np.linalg.matrix_rank(L[known])) if known.any() else 0
+    return Family(statistic[rows], df[rows], correlation, rank, compared)
+
+
+def _ratio_notes(estimates: Estimates, null: float) -> list[str]:
+    scale = estimates.scale
+    if scale is None:
+        return []
+    if not estimates.response:
+        return [f"Estimates are on the {scale.name} scale."]
+    return [
+        f"Estimates are on the scale of the {scale.what} (standard errors by the delta method); "
+        f"tests are on the {scale.name} scale."
+    ]
+
+
+def _adjustment_notes(
+    estimates: Estimates, adjust: str, sizes: set[int], compared: int, accuracy: float
+) -> list[str]:
+    level = f"Intervals have confidence level {estimates.level:g}"
+    largest = max(sizes, default=0)
+    if adjust == "none" or largest <= 1:
+        return [f"{level}, each for itself; p values are not adjusted."]
+    family = f"{largest} tests"
+    if len(sizes) > 1:
+        family = f"{min(sizes)} to {largest} tests"
+    if adjust == "tukey":
+        family = f"comparing a family of {compared} estimates"
+    exact = f", by quasi-Monte Carlo (relative error about {accuracy:.0e})" if accuracy else ""
+    together = "Bonferroni's, " if adjust in STEPWISE else ""
+    sentence = f"P value adjustment: {adjust} method for {family}{exact}. {level}, {together}"
+    return [f"{sentence}simultaneous within a family."]

@@ -1,0 +1,173 @@
+"""Linear functions of beta: their values, and whether the data can estimate them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixeff.inference.method import Method
+
+if TYPE_CHECKING:
+    from mixeff.design.scoring import DesignState
+    from mixeff.model.mixed import MixedModel
+
+Floats = NDArray[np.float64]
+
+# A function is estimable if what it has outside the row space of X is rounding, relative to its
+# own size in columns of unit length.
+_OUTSIDE = 1e-8
+
+
+@dataclass(frozen=True, slots=True)
+class LinearFunctions:
+    """m linear functions of the fixed effects, L beta + offset.
+
+    Attributes
+    ----------
+    L : (m, p) array, in the columns of X that the fit kept
+    outside : (m, d) array
+        What each has along the d dependencies among all columns (Searle 1971, section 5.4): zero
+        for an estimable function. d is 0 where X has full rank.
+    size : (m,) array, scale to compare ``outside`` with
+    offset : (m,) array
+    """
+
+    L: Floats
+    outside: Floats
+    size: Floats
+    offset: Floats
+
+    def __len__(self) -> int:
+        return int(self.L.shape[0])
+
+    @property
+    def estimable(self) -> NDArray[np.bool_]:
+        """(m,) whether the data determine each."""
+        known = np.isfinite(self.L).all(axis=1)
+        if not self.outside.shape[1]:
+            return np.asarray(known)
+        far = np.abs(self.outside).max(axis=1)
+        return np.asarray(known & (far <= _OUTSIDE * np.maximum(self.size, 1e-300)))
+
+    def combine(self, C: Floats) -> LinearFunctions:
+        """The functions C (L beta + offset), C (k, m); a coefficient of zero ignores a NaN."""
+        return LinearFunctions(
+            _product(C, self.L),
+            _product(C, self.outside),
+            np.abs(C) @ self.size,
+            _product(C, self.offset[:, None])[:, 0],
+        )
+
+    def take(self, rows: NDArray[np.intp]) -> LinearFunctions:
+        """Some of the functions."""
+        return LinearFunctions(self.L[rows], self.outside[rows], self.size[rows], self.offset[rows])
+
+    def scaled(self, factor: Floats, offset: Floats) -> LinearFunctions:
+        """Every function times a number (m,), with another offset."""
+        return replace(
+            self,
+            L=self.L * factor[:, None],
+            outside=self.outside * factor[:, None],
+            size=self.size * np.abs(factor),
+            offset=offset,
+        )
+
+
+def _product(C: Floats, A: Floats) -> Floats:
+    if np.isfinite(A).all():
+        return np.asarray(C @ A)
+    bad = ~np.isfinite(A).all(axis=1)
+    out: Floats = C @ np.where(bad[:, None], 0.0, A)
+    out[(C[:, bad] != 0).any(axis=1)] = np.nan
+    return out
+
+
+def average(
+    functions: LinearFunctions, group: NDArray[np.intp], weights: Floats
+) -> LinearFunctions:
+    """Weighted averages of the functions of each group (m groups); NaN where all weigh nothing."""
+    m = int(group.max()) + 1
+    total = np.bincount(group, weights, minlength=m)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = weights / total[group]
+    return LinearFunctions(
+        _sums(functions.L, share, group, m),
+        _sums(functions.outside, share, group, m),
+        _sums(functions.size[:, None], share, group, m)[:, 0],
+        _sums(functions.offset[:, None], share, group, m)[:, 0],
+    )
+
+
+def _sums(values: Floats, share: Floats, group: NDArray[np.intp], m: int) -> Floats:
+    out = np.zeros((m, values.shape[1]))
+    # A row without weight adds nothing, not even its NaN.
+    used = np.asarray(share != 0)
+    np.add.at(out, group[used], share[used, None] * values[used])
+    return out
+
+
+def linear_functions(
+    dependencies: Floats, state: DesignState, rows: Floats, offset: Floats | None
+) -> LinearFunctions:
+    """Functions given by rows in all columns of the plan, (m, P)."""
+    kept = list(state.kept)
+    dropped = np.setdiff1d(np.arange(rows.shape[1]), kept)
+    L = np.ascontiguousarray(rows[:, kept])
+    return LinearFunctions(
+        L,
+        rows[:, dropped] - _product(L, dependencies),
+        np.abs(rows).max(axis=1, initial=0.0),
+        np.zeros(len(rows)) if offset is None else offset,
+    )
+
+
+def every_column(state: DesignState) -> DesignState:
+    """The state that scores all columns of the plan, those the fit dropped too."""
+    return replace(state, kept=tuple(range(len(state.fixed.names))))
+
+
+def column_dependencies(fit: MixedModel) -> Floats:
+    """(p, d) matrix A with X_dropped = X A on the rows of the fit."""
+    design = fit.design
+    total = len(design.state.fixed.names)
+    if total == len(design.state.kept):
+        return np.zeros((len(design.state.kept), 0))
+    state = replace(every_column(design.state), offsets=(), offset_array=False)
+    X = state.fixed_matrix(fit.request.data)[0][design.rows]
+    dropped = np.setdiff1d(np.arange(total), list(design.state.kept))
+    length = np.linalg.norm(design.X, axis=0)
+    A = np.linalg.lstsq(design.X / length, X[:, dropped], rcond=None)[0]
+    return np.asarray(A / length[:, None])
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Values of linear functions with their standard errors; NaN where not estimable.
+
+    Attributes
+    ----------
+    value, std_error, df : (m,) arrays
+    """
+
+    value: Floats
+    std_error: Floats
+    df: Floats
+
+
+def judge(functions: LinearFunctions, beta: Floats, method: Method) -> Judged:
+    """Evaluate functions with the covariance and df of a method."""
+    m = len(functions)
+    value, std_error, df = (np.full(m, np.nan) for _ in range(3))
+    known = functions.estimable
+    L = functions.L[known]
+    value[known] = L @ beta + functions.offset[known]
+    variance = np.einsum("ij,ij->i", L @ method.covariance, L)
+    std_error[known] = np.sqrt(np.maximum(variance, 0.0))
+    varies = known.copy()
+    varies[known] = L.any(axis=1)
+    if varies.any():
+        df[varies] = method.df(functions.L[varies])
+    return Judged(value, std_error, df)

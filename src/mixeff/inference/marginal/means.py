@@ -1,0 +1,168 @@
+"""Marginal means of a fit: averages of the fixed effects over a reference grid."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mixeff.errors import OptionError
+from mixeff.inference.marginal.compare import check_level
+from mixeff.inference.marginal.grid import ReferenceGrid, check_weights, reference_grid
+from mixeff.inference.marginal.joint import joint_table, model_subsets
+from mixeff.inference.marginal.predictors import (
+    Predictor,
+    chosen,
+    predictors_of,
+    term_predictors,
+)
+from mixeff.inference.marginal.scale import response_scale
+from mixeff.inference.marginal.specs import names_of
+from mixeff.inference.marginal.tables import Axis, Estimates, EstimateTable, estimate_table
+from mixeff.inference.method import method_of
+from mixeff.inference.table import ResultTable
+from mixeff.model.options import choose
+
+if TYPE_CHECKING:
+    from mixeff.model.mixed import MixedModel
+
+
+def marginal_means(
+    fit: MixedModel,
+    specs: Any,
+    by: Any = None,
+    *,
+    at: Mapping[str, Any] | None,
+    weights: str,
+    type: str,
+    offset: float | None,
+    ddf: str | None,
+    vcov: str | None,
+    level: float,
+) -> EstimateTable:
+    """See `InferenceMethods.marginal_means`."""
+    function = "marginal_means"
+    scheme = check_weights(function, weights)
+    response = choose(function, "type", type, ("link", "response")) == "response"
+    level = check_level(function, level)
+    predictors = chosen(function, predictors_of(fit), at)
+    primary, within = names_of(function, fit, predictors, specs, by)
+    grid = reference_grid(function, fit, predictors, offset=check_offset(function, offset))
+    names = (*primary, *within)
+    return estimate_table(
+        Estimates(
+            subject="marginal means",
+            functions=grid.means(names, scheme),
+            axes=tuple(axis_of(grid.predictors[grid.position(n)]) for n in names),
+            within=within,
+            method=method_of(fit, ddf, vcov, function=function),
+            beta=fit.estimate.beta,
+            scale=response_scale(fit),
+            response=response,
+            level=level,
+            notes=tuple(grid_notes(fit, grid, names, scheme)),
+        )
+    )
+
+
+def joint_tests(
+    fit: MixedModel,
+    by: Any,
+    *,
+    at: Mapping[str, Any] | None,
+    weights: str,
+    ddf: str | None,
+    vcov: str | None,
+) -> ResultTable:
+    """See `InferenceMethods.joint_tests`."""
+    function = "joint_tests"
+    scheme = check_weights(function, weights)
+    predictors = chosen(function, predictors_of(fit), at)
+    _, within = names_of(function, fit, predictors, None, by)
+    fixed = set(at or ())
+    # A covariate is tested by the difference between two values about its mean.
+    spread = {
+        name: p if p.is_factor or name in fixed or not p.in_model else _about_mean(p)
+        for name, p in predictors.items()
+    }
+    grid = reference_grid(function, fit, spread)
+    method = method_of(fit, ddf, vcov, function=function)
+    tests = []
+    for subset in model_subsets(grid, term_predictors(fit), within):
+        names = (*subset, *within)
+        if any(len(grid.predictors[grid.position(n)]) < 2 for n in subset):
+            continue
+        estimates = Estimates(
+            subject="joint tests",
+            functions=grid.means(names, scheme),
+            axes=tuple(axis_of(grid.predictors[grid.position(n)]) for n in names),
+            within=within,
+            method=method,
+            beta=fit.estimate.beta,
+            scale=None,
+            response=False,
+            level=0.95,
+        )
+        tests.append((subset, estimates))
+    if not tests:
+        raise OptionError("joint_tests: the fixed effects have no variable to test.")
+    title = f"joint tests{' within ' + ' and '.join(within) if within else ''}"
+    return joint_table(title, tests, ["Each term averaged over the other variables."])
+
+
+def _about_mean(predictor: Predictor) -> Predictor:
+    values = predictor.mean + np.array([-1.0, 1.0])
+    return replace(predictor, values=values, labels=("low", "high"))
+
+
+def axis_of(predictor: Predictor) -> Axis:
+    """A predictor as the axis of a table."""
+    values = None if isinstance(predictor.values, tuple) else predictor.values
+    return Axis(predictor.name, predictor.labels, values)
+
+
+def check_offset(function: str, offset: object) -> float | None:
+    """One number or None, or OptionError."""
+    if offset is None:
+        return None
+    if isinstance(offset, int | float | np.number) and np.isfinite(float(offset)):
+        return float(offset)
+    raise OptionError(f"{function}: offset must be one number, not {offset!r}.")
+
+
+def grid_notes(
+    fit: MixedModel, grid: ReferenceGrid, names: Sequence[str], scheme: str
+) -> list[str]:
+    """What the estimates were averaged over, and at which values the rest was held."""
+    rest = [p for p in grid.predictors if p.name not in names]
+    over = [p for p in rest if len(p) > 1]
+    held = [f"{p.name} = {p.labels[0]}" for p in rest if len(p) == 1]
+    notes = []
+    if over:
+        shown = ", ".join(p.name if p.is_factor else f"{p.name} at {_values(p)}" for p in over)
+        notes.append(f"Averaged over {shown} with {scheme} weights.")
+    if held:
+        notes.append(f"At {', '.join(held)}.")
+    together = [
+        p.name
+        for p in over
+        if any(p.name in term and term & set(names) for term in term_predictors(fit))
+    ]
+    if together and names:
+        notes.append(
+            f"{_and(names)} interact{'s' if len(names) == 1 else ''} with {_and(together)}: "
+            "averages may hide that."
+        )
+    if fit.design.state.offset_array:
+        notes.append("The offset, given as an array, is held at its mean or the value of offset=.")
+    return notes
+
+
+def _values(predictor: Predictor) -> str:
+    return f"({', '.join(predictor.labels)})"
+
+
+def _and(names: Sequence[str]) -> str:
+    return " and ".join(names)

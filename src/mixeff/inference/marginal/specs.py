@@ -1,0 +1,88 @@
+"""Which variables a table of means is about, as the caller names them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from mixeff.errors import OptionError
+from mixeff.inference.marginal.predictors import Predictor, unknown_name
+
+if TYPE_CHECKING:
+    from mixeff.model.mixed import MixedModel
+
+Names = str | Sequence[str] | None
+
+
+def names_of(
+    function: str,
+    fit: MixedModel,
+    known: Mapping[str, Predictor],
+    specs: Any,
+    by: Any,
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The variables compared and the variables within which, as tuples.
+
+    Parameters
+    ----------
+    specs : str, sequence of str or None
+        Names; or text as emmeans writes it, ``"~ a + b"``, ``"a * b"``, ``"~ a | b"``.
+    by : str, sequence of str or None
+
+    Raises
+    ------
+    OptionError
+        A name that is not in the fixed effects, one given twice.
+    """
+    primary, inner = _read(function, specs)
+    within = (*inner, *_read(function, by)[0])
+    names = (*primary, *within)
+    for name in names:
+        if name not in known:
+            raise OptionError(_not_known(function, fit, name, known))
+    twice = next((n for n in names if names.count(n) > 1), None)
+    if twice is not None:
+        raise OptionError(f"{function}: {twice!r} is named twice (in specs and by).")
+    return primary, within
+
+
+def _read(function: str, given: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    if given is None:
+        return (), ()
+    if isinstance(given, str):
+        return _text(function, given)
+    if isinstance(given, Sequence) and all(isinstance(name, str) for name in given):
+        return tuple(given), ()
+    raise OptionError(
+        f'{function}: name the variables, for example "a" or ["a", "b"], not {given!r}.'
+    )
+
+
+def _text(function: str, text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    left, tilde, right = text.rpartition("~")
+    if left.strip():
+        raise OptionError(
+            f'{function}: "{left.strip()}" before the tilde asks for contrasts; call the method '
+            f'.contrast("{left.strip()}") of the table.'
+        )
+    primary, bar, within = right.partition("|")
+    if not tilde and not bar and not any(sign in text for sign in "+*:"):
+        return (text.strip(),), ()
+    return _split(primary), _split(within)
+
+
+def _split(text: str) -> tuple[str, ...]:
+    for sign in "*:":
+        text = text.replace(sign, "+")
+    parts = (part.strip().strip("`") for part in text.split("+"))
+    return tuple(dict.fromkeys(part for part in parts if part and part != "1"))
+
+
+def _not_known(function: str, fit: MixedModel, name: str, known: Mapping[str, Predictor]) -> str:
+    groups = {part for term in fit.design.random for part in (term.group, *term.group.split(":"))}
+    if name in groups:
+        return (
+            f"{function}: {name!r} is a random grouping factor. Marginal means are of the fixed "
+            "effects, at random effects of zero; the effects of its levels are in ranef and coef."
+        )
+    return unknown_name(function, "specs or by", name, known)
