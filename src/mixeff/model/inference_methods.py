@@ -339,8 +339,8 @@ class InferenceMethods:
         >>> slopes = m.slopes("IQ", by="COMB", ddf="asymptotic")
         >>> slopes.to_frame()[["COMB", "estimate", "std_error"]].round(3)
           COMB  estimate  std_error
-        0    0     2.117      0.077
-        1    1     2.620      0.132
+        0    0     2.117      0.082
+        1    1     2.620      0.134
         """
         from mixeff.inference.marginal.slopes import slopes
         from mixeff.model.options import refuse_unknown

@@ -13,13 +13,10 @@ from numpy.typing import NDArray
 from mixeff.errors import OptionError
 from mixeff.inference.marginal.adjust import STEPWISE, Family, adjusted, adjustment
 from mixeff.inference.marginal.coefficients import Coefficients, coefficients
+from mixeff.inference.marginal.estimates import Axis, Estimates
 from mixeff.inference.marginal.functions import LinearFunctions
 from mixeff.inference.marginal.predictors import unknown_name
-from mixeff.inference.marginal.scale import Scale
-from mixeff.inference.marginal.tables import (
-    Axis,
-    Estimates,
-    EstimateTable,
+from mixeff.inference.marginal.rows import (
     label_columns,
     scale_notes,
     shown,
@@ -27,6 +24,8 @@ from mixeff.inference.marginal.tables import (
     unestimable,
     wald,
 )
+from mixeff.inference.marginal.scale import Scale
+from mixeff.inference.marginal.tables import EstimateTable
 
 Floats = NDArray[np.float64]
 

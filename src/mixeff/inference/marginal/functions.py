@@ -79,7 +79,7 @@ class LinearFunctions:
 def _product(C: Floats, A: Floats) -> Floats:
     if np.isfinite(A).all():
         return np.asarray(C @ A)
-    bad = ~np.isfinite(A).all(axis=1)
+    bad = np.asarray(~np.isfinite(A).all(axis=1))
     out: Floats = C @ np.where(bad[:, None], 0.0, A)
     out[(C[:, bad] != 0).any(axis=1)] = np.nan
     return out
@@ -104,7 +104,7 @@ def average(
 def _sums(values: Floats, share: Floats, group: NDArray[np.intp], m: int) -> Floats:
     out = np.zeros((m, values.shape[1]))
     # A row without weight adds nothing, not even its NaN.
-    used = np.asarray(share != 0)
+    used = np.flatnonzero(share)
     np.add.at(out, group[used], share[used, None] * values[used])
     return out
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from mixeff.inference.marginal.coefficients import coefficients
 from mixeff.inference.marginal.compare import within_names
+from mixeff.inference.marginal.estimates import Axis, Estimates, combinations_of
 from mixeff.inference.marginal.functions import LinearFunctions, average
-from mixeff.inference.marginal.tables import Axis, Estimates, combinations_of
 from mixeff.inference.method import FTest, Method, f_tail
 from mixeff.inference.table import Column, ResultTable
 

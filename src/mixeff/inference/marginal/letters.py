@@ -83,7 +83,7 @@ def letter_display(n: int, different: Iterable[tuple[int, int]]) -> list[str]:
     Examples
     --------
     >>> letter_display(4, [(0, 2), (0, 3), (1, 3)])
-    ['a ', 'ab ', ' bc', '  c']
+    ['a  ', 'ab ', ' bc', '  c']
     """
     pairs = {frozenset(pair) for pair in different}
     groups = _swept(_inserted(n, pairs))

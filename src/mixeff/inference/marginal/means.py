@@ -10,6 +10,7 @@ import numpy as np
 
 from mixeff.errors import OptionError
 from mixeff.inference.marginal.compare import check_level
+from mixeff.inference.marginal.estimates import Axis, Estimates
 from mixeff.inference.marginal.grid import ReferenceGrid, check_weights, reference_grid
 from mixeff.inference.marginal.joint import joint_table, model_subsets
 from mixeff.inference.marginal.predictors import (
@@ -20,7 +21,7 @@ from mixeff.inference.marginal.predictors import (
 )
 from mixeff.inference.marginal.scale import response_scale
 from mixeff.inference.marginal.specs import names_of
-from mixeff.inference.marginal.tables import Axis, Estimates, EstimateTable, estimate_table
+from mixeff.inference.marginal.tables import EstimateTable, estimate_table
 from mixeff.inference.method import method_of
 from mixeff.inference.table import ResultTable
 from mixeff.model.options import choose

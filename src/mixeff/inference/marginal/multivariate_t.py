@@ -8,8 +8,8 @@ freedom. With u the direction of y, |y|^2 / (r s^2) is F(r, nu) and independent 
 
 (spherical-radial form: Deak 1980; Genz and Bretz 2009, section 4.1.1). Directions are drawn from
 the mixture over j of their distribution given |T_j| > t (importance sampling of a union: Owen,
-Maximov and Chertkov 2019), which bounds every weight between 1/k and 1: tails of any size come out with
-about the same relative accuracy.
+Maximov and Chertkov 2019), which bounds every weight between 1/k and 1: tails of any size come out
+with about the same relative accuracy.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from mixeff.errors import OptionError
 from mixeff.formula.tree import Name
 from mixeff.frames.columns import Column, FactorColumn, NumericColumn
 from mixeff.inference.marginal.compare import check_level
+from mixeff.inference.marginal.estimates import Estimates
 from mixeff.inference.marginal.functions import (
     column_dependencies,
     every_column,
@@ -37,7 +38,7 @@ from mixeff.inference.marginal.predictors import (
 )
 from mixeff.inference.marginal.scale import response_scale
 from mixeff.inference.marginal.specs import names_of
-from mixeff.inference.marginal.tables import Estimates, EstimateTable, estimate_table
+from mixeff.inference.marginal.tables import EstimateTable, estimate_table
 from mixeff.inference.method import method_of
 
 if TYPE_CHECKING:

@@ -55,8 +55,8 @@ def studentized_range_sf(q: float, k: float, df: float) -> float:
 
     Examples
     --------
-    >>> round(studentized_range_sf(3.958293, 3, 10.0), 6)
-    0.044486
+    >>> round(studentized_range_sf(3.876777, 3, 10.0), 6)
+    0.05
     """
     if np.isnan(q) or np.isnan(df) or df <= 0:
         return np.nan
