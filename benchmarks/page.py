@@ -3,7 +3,7 @@
     python benchmarks/page.py
 
 A page holds ``<!-- measured: NAME -->`` ... ``<!-- end -->``; what stands between becomes the
-table NAME: ``times``, ``fits``, ``about``, ``growth`` or ``work``.
+table NAME: ``times``, ``fits``, ``about``, ``growth``, ``work`` or ``coverage``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ sys.path.insert(0, str(HERE))
 from run import busiest  # noqa: E402
 from table import agreements, digest, fits_table, markdown, times_table  # noqa: E402
 
-PAGES = (ROOT / "docs" / "performance.md", ROOT / "README.md")
+PAGES = (ROOT / "docs" / "performance.md", ROOT / "docs" / "which-test.md", ROOT / "README.md")
 MARKED = re.compile(r"(<!-- measured: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -64,6 +64,27 @@ def growth(record: dict[str, Any]) -> str:
     return markdown(lines)
 
 
+def coverage(record: dict[str, Any]) -> str:
+    """Sizes of tests and coverage of intervals, a table per design."""
+    parts: list[str] = []
+    for design in record["designs"].values():
+        names = list(dict.fromkeys(n for by in design["coverage"].values() for n in by))
+        lines = [["method", f"rejects a true `{design['tested']} = 0`", *(f"`{n}`" for n in names)]]
+        for method in dict.fromkeys([*design["size"], *design["coverage"]]):
+            held = design["coverage"].get(method, {})
+            size = design["size"].get(method)
+            cells = [f"{held[n]:.1f} %" if n in held else "-" for n in names]
+            lines.append([method, "-" if size is None else f"{size:.1f} %", *cells])
+        error = 100 * (0.05 * 0.95 / design["data_sets"]) ** 0.5
+        parts += [
+            f"**{design['title']}**: `{design['formula']}`, {design['data_sets']:,} data sets, "
+            f"{design['singular']:,} of them with a singular fit. Tests at 5 %, intervals at 95 %; "
+            f"a percentage that should be 5 or 95 has a standard error of {error:.2f}.",
+            markdown(lines),
+        ]
+    return "\n\n".join(parts)
+
+
 def work(counts: dict[str, Any], instructions: dict[str, Any]) -> str:
     """The numbers the checks in tests/work hold, in a sentence each."""
     evaluations = sorted(counts["reference"].values())
@@ -102,6 +123,9 @@ def blocks() -> dict[str, str]:
     grown = ROOT / "docs" / "growth.json"
     if grown.exists():
         found["growth"] = growth(json.loads(grown.read_text(encoding="utf-8")))
+    simulated = ROOT / "docs" / "coverage.json"
+    if simulated.exists():
+        found["coverage"] = coverage(json.loads(simulated.read_text(encoding="utf-8")))
     tables = [ROOT / "tests" / "work" / f"{name}.json" for name in ("counts", "instructions")]
     found["work"] = work(*(json.loads(t.read_text(encoding="utf-8")) for t in tables))
     return found

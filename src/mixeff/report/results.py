@@ -89,9 +89,16 @@ def result_cells(table: ResultTable) -> tuple[list[str], list[list[str]], list[b
     left = [True, *(role == "label" for role in roles.values())]
     if _tested(table):
         headings.append("")
-        columns.append([stars_of(p) for p in np.asarray(table.columns["p_value"], dtype=float)])
+        columns.append([stars_of(p) for p in _judged(table).tolist()])
         left.append(True)
     return headings, [list(row) for row in zip(*columns, strict=True)], left
+
+
+def _judged(table: ResultTable) -> NDArray[np.float64]:
+    """The p values the stars are for: that of the boundary where there is one."""
+    plain = np.asarray(table.columns["p_value"], dtype=np.float64)
+    boundary = np.asarray(table.columns.get("p_boundary", plain), dtype=np.float64)
+    return np.where(np.isnan(boundary), plain, boundary)
 
 
 def _number_cells(
