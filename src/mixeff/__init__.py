@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from mixeff.errors import OptionError as OptionError
     from mixeff.errors import PredictionError as PredictionError
     from mixeff.errors import UnknownColumnError as UnknownColumnError
+    from mixeff.inference.bootstrap.likelihood_ratio import bootstrap_lrt as bootstrap_lrt
+    from mixeff.inference.bootstrap.result import Bootstrap as Bootstrap
     from mixeff.inference.information import aic as aic
     from mixeff.inference.information import bic as bic
     from mixeff.inference.likelihood_ratio import anova as anova
@@ -62,6 +64,7 @@ _ERRORS = (
     "UnknownColumnError",
 )
 _HOMES = {
+    "Bootstrap": "mixeff.inference.bootstrap.result",
     "Control": "mixeff.control",
     "GeneralizedMixedModel": "mixeff.model.generalized_fit",
     "LinearMixedModel": "mixeff.model.fit",
@@ -70,6 +73,7 @@ _HOMES = {
     "aic": "mixeff.inference.information",
     "anova": "mixeff.inference.likelihood_ratio",
     "bic": "mixeff.inference.information",
+    "bootstrap_lrt": "mixeff.inference.bootstrap.likelihood_ratio",
     "glmer": "mixeff.model.glmer",
     "glmer_nb": "mixeff.model.glmer",
     "lm_list": "mixeff.model.lm_list",
@@ -83,6 +87,7 @@ _HOMES = {
 _ROOMS = ("datasets", "errors", "families", "plots")
 
 __all__ = [
+    "Bootstrap",
     "ComparisonError",
     "ComparisonWarning",
     "Control",
@@ -106,6 +111,7 @@ __all__ = [
     "aic",
     "anova",
     "bic",
+    "bootstrap_lrt",
     "glmer",
     "glmer_nb",
     "lm_list",

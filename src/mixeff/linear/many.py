@@ -117,12 +117,10 @@ def fit_many(
     DesignError
         Naming the column that leaves no residual.
     """
-    threads = threads or control.threads or usable_threads()
-    prepared = like.prepared or working_model(design, threads).prepared
-    batch = _Batch.of(design, like, prepared, control, threads)
+    batch = Batch.of(design, like, control, threads)
     n, m = Y.shape
-    out = ManyEstimates.of_size(m, prepared.partition.n_theta, design.X.shape[1])
-    step = max(1, min(_RESPONSES_AT_ONCE, _NUMBERS_AT_ONCE // n))
+    out = batch.room(m)
+    step = responses_at_once(n)
     for first in range(0, m, step):
         batch.fit(Y, slice(first, min(first + step, m)), out)
         if watch is not None:
@@ -130,9 +128,17 @@ def fit_many(
     return out
 
 
+def responses_at_once(n: int) -> int:
+    """Responses of n rows that are worth having in memory together."""
+    return max(1, min(_RESPONSES_AT_ONCE, _NUMBERS_AT_ONCE // n))
+
+
 @dataclass(frozen=True, slots=True)
-class _Batch:
-    """What all responses share."""
+class Batch:
+    """What all responses to one design share.
+
+    Fits of one column do not depend on the others nor on ``threads``.
+    """
 
     design: Design
     prepared: Prepared
@@ -152,10 +158,12 @@ class _Batch:
         cls,
         design: Design,
         like: LinearEstimate,
-        prepared: Prepared,
         control: Control,
-        threads: int,
-    ) -> _Batch:
+        threads: int | None = None,
+    ) -> Batch:
+        """See `fit_many`."""
+        threads = threads or control.threads or usable_threads()
+        prepared = like.prepared or working_model(design, threads).prepared
         chosen, partition = prepared.coordinates, prepared.partition
         products = prepared.products.fixed[:-1, :-1] / design.n
         factor, _ = scipy.linalg.lapack.dpotrf(products, lower=1)
@@ -168,6 +176,16 @@ class _Batch:
             small_layout(system, partition), like.reml, start, also,
             constant_starts(chosen, partition), control, threads,
         )  # fmt: skip
+
+    def room(self, m: int) -> ManyEstimates:
+        """For the estimates of m responses."""
+        return ManyEstimates.of_size(m, self.prepared.partition.n_theta, self.design.X.shape[1])
+
+    def estimates(self, Y: Floats) -> ManyEstimates:
+        """Estimates of all columns of ``Y`` (n, m) at once: of `responses_at_once` responses."""
+        out = self.room(Y.shape[1])
+        self.fit(Y, slice(0, Y.shape[1]), out)
+        return out
 
     def responses(self, Y: Floats, columns: slice) -> Responses:
         """Least-squares residuals of the given columns, as ``coordinates.response`` has them."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from mixeff.inference.bootstrap import Bootstrap
+    from mixeff.inference.bootstrap.likelihood_ratio import ReferenceTest
     from mixeff.inference.marginal.tables import EstimateTable
     from mixeff.inference.table import ResultTable
     from mixeff.model.mixed import MixedModel
@@ -184,6 +186,157 @@ class InferenceMethods:
     # --- profile likelihood (profile/)
 
     # --- bootstrap and permutation (bootstrap/, permutation.py)
+
+    def bootstrap(
+        self,
+        nsim: int = 1000,
+        *,
+        kind: str = "parametric",
+        statistic: Callable[[Any], Any] | None = None,
+        seed: Any = None,
+        random: str | None = None,
+        cluster: str | None = None,
+        threads: int | None = None,
+        progress: bool | None = None,
+        **unknown: Any,
+    ) -> Bootstrap:
+        """Draw or resample responses, fit the model to each, keep its parameters.
+
+        Parameters
+        ----------
+        nsim : int
+            Replicates. More of them with the same seed leave the first ones as they are.
+        kind : {"parametric", "semiparametric", "case"}
+            ``parametric``: responses drawn from the fitted model. ``semiparametric`` (linear
+            models): residuals given the random effects (times root weight) resampled with
+            replacement, and the conditional modes of each term level by level, both centred and
+            rescaled to the estimated variances first (Carpenter, Goldstein and Rasbash 2003).
+            ``case``: whole levels of the outermost grouping factor resampled with replacement,
+            one that is drawn twice counting as two.
+        statistic : callable, optional
+            A function of a fit that gives a number, several, or a mapping from names to numbers.
+            None means all parameters, named as in `confint`, which need no fit objects.
+        seed : int, numpy Generator or None
+            The same seed gives the same draws, whatever the number of threads.
+        random : None, "all" or str
+            As `simulate`: None draws new random effects, ``"all"`` keeps the conditional modes
+            (lme4's ``use.u=TRUE``), a bar formula keeps those it names.
+        cluster : str, optional
+            Grouping factor whose levels ``kind="case"`` resamples; None is the outermost.
+        threads : int, optional
+            None takes that of the fit's ``control``. A generalized model, or one with
+            ``statistic``, is refitted one replicate after the other, with threads within a fit.
+        progress : bool, optional
+            Show a bar on standard error; None shows it when a person watches.
+
+        Returns
+        -------
+        Bootstrap
+            With ``draws``, ``summary``, ``confint()``, ``to_frame()`` and counts of replicates
+            that failed or are singular.
+
+        Raises
+        ------
+        OptionError
+            An argument is out of range, or the model has no bootstrap of that kind.
+
+        Examples
+        --------
+        >>> import mixeff as mx
+        >>> m = mx.lmer("Reaction ~ Days + (Days | Subject)", mx.load_dataset("sleepstudy"))
+        >>> b = m.bootstrap(500, seed=1)
+        >>> b.names[:3]
+        ('sd_(Intercept)|Subject', 'cor_Days.(Intercept)|Subject', 'sd_Days|Subject')
+        >>> slope = b.confint().to_frame().loc["Days"]
+        >>> bool(slope["lower"] < 10.47 < slope["upper"])
+        True
+        """
+        from mixeff.inference.bootstrap import bootstrap
+
+        return bootstrap(
+            self._model,
+            nsim,
+            kind=kind,
+            statistic=statistic,
+            seed=seed,
+            random=random,
+            cluster=cluster,
+            threads=threads,
+            progress=progress,
+            unknown=unknown,
+        )
+
+    def permutation_test(
+        self,
+        terms: str | Sequence[str] | None = None,
+        *,
+        nsim: int = 9999,
+        seed: Any = None,
+        scheme: str | None = None,
+        within: str | None = None,
+        threads: int | None = None,
+        progress: bool | None = None,
+        **unknown: Any,
+    ) -> ReferenceTest:
+        """Permutation tests of fixed-effect terms, one at a time.
+
+        The residuals y - X beta of the model without the term are rearranged in a way that leaves
+        their distribution as it is if the term has no effect, and models with and without the term
+        are fitted to each rearrangement by maximum likelihood (Freedman and Lane 1983).
+
+        Parameters
+        ----------
+        terms : str, sequence of str or None
+            Labels; None means all terms that are part of no interaction.
+        nsim : int
+            Rearrangements; all of them are taken instead where there are no more.
+        seed : int, numpy Generator or None
+            The same seed gives the same result, whatever the number of threads.
+        scheme : {"within", "groups", "signs"} or None
+            ``within``: rows with the same random effects are permuted. ``groups``: residuals of
+            whole levels of the outermost grouping factor are exchanged; the levels must have the
+            same size and random-effect columns. ``signs``: residuals of whole levels get random
+            signs, which needs symmetry instead. None takes ``within`` for a term that varies among
+            rows with the same random effects (in a model without random slopes), else ``groups``
+            for a term that is constant in groups that are alike, else ``signs``.
+        within : str, optional
+            Grouping factor within whose levels rows are permuted. None permutes where all random
+            effects are the same.
+        threads, progress : as `bootstrap` takes them
+
+        Returns
+        -------
+        ReferenceTest
+            Columns ``scheme, statistic, df, n, p_value``: the likelihood-ratio statistic, the
+            numbers of coefficients tested and of rearrangements, ``(1 + #{t* >= t}) / (1 + n)``.
+
+        Raises
+        ------
+        OptionError
+            Nothing can be exchanged: crossed factors without replicates, too few groups, a
+            generalized model.
+
+        Examples
+        --------
+        >>> import mixeff as mx
+        >>> m = mx.lmer("Reaction ~ Days + (1 | Subject)", mx.load_dataset("sleepstudy"))
+        >>> table = m.permutation_test(nsim=199, seed=1)
+        >>> table["scheme"], table["p_value"].tolist()
+        (('within',), [0.005])
+        """
+        from mixeff.inference.permutation import permutation_test
+
+        return permutation_test(
+            self._model,
+            terms,
+            nsim,
+            seed=seed,
+            scheme=scheme,
+            within=within,
+            threads=threads,
+            progress=progress,
+            unknown=unknown,
+        )
 
     # --- marginal means and slopes (marginal/)
 

@@ -217,9 +217,11 @@ class FitMethods(InferenceMethods):
         ----------
         level : float
             Between 0 and 1.
-        method : {"wald"}
+        method : {"wald", "bootstrap"}
             ``wald``: estimate -/+ normal quantile times standard error. Standard deviations and
-            correlations have no such intervals; their rows are NaN.
+            correlations have no such intervals; their rows are NaN. ``bootstrap``: takes the
+            arguments of `bootstrap` (``nsim=1000, seed=None, kind="parametric"`` ...) and
+            ``interval="percentile"``, the method of `Bootstrap.confint`.
 
         Returns
         -------
@@ -237,8 +239,12 @@ class FitMethods(InferenceMethods):
         from mixeff.inference.wald import wald_intervals
         from mixeff.model.options import choose, refuse_unknown
 
+        choose("confint", "method", method, ("wald", "bootstrap"))
+        if method == "bootstrap":
+            from mixeff.inference.bootstrap import bootstrap_intervals
+
+            return bootstrap_intervals(self._fit, level, unknown)
         refuse_unknown("confint", unknown, ("level", "method"))
-        choose("confint", "method", method, ("wald",))
         return wald_intervals(self._fit.design, self._fit.estimate, level).to_frame()
 
     def update(self, formula: str | None = None, **arguments: Any) -> Self:

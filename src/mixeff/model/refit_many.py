@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from mixeff.errors import DataError, OptionError
 from mixeff.linear.many import fit_many
 from mixeff.model.padding import total_rows
+from mixeff.model.progress import ProgressBar
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from mixeff.model.fit import LinearMixedModel
 
 Floats = NDArray[np.float64]
-
-_PATIENCE = 0.5  # seconds of work before a bar is shown
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,7 +131,7 @@ def refit_many(
     values = _checked(fit, Y)
     if progress is None:
         progress = fit.request.control.progress
-    with _Bar(values.shape[1], progress) as bar:
+    with ProgressBar(values.shape[1], progress) as bar:
         found = fit_many(
             fit.design,
             fit.estimate,
@@ -197,37 +194,3 @@ def _theta_names(fit: LinearMixedModel) -> tuple[str, ...]:
             names.append(f"{term.group}.{column}")
             names += [f"{term.group}.{row}.{column}" for row in term.columns[c + 1 :]]
     return tuple(names)
-
-
-class _Bar:
-    """One line on standard error, only while a person watches and the work is long."""
-
-    def __init__(self, total: int, progress: bool | None) -> None:
-        self._total = total
-        self._on = total > 1 and (bool(progress) or (progress is None and _watched()))
-        self._began = time.perf_counter()
-        self._shown = False
-
-    def __enter__(self) -> _Bar:
-        return self
-
-    def show(self, done: int) -> None:
-        spent = time.perf_counter() - self._began
-        if not self._on or (spent < _PATIENCE and not self._shown):
-            return
-        self._shown = True
-        filled = 30 * done // self._total
-        left = spent / done * (self._total - done)
-        line = f"\r|{'#' * filled}{' ' * (30 - filled)}| {done}/{self._total}, {left:.0f} s left "
-        sys.stderr.write(line)
-        sys.stderr.flush()
-
-    def __exit__(self, *_: object) -> None:
-        # Also after Ctrl-C: the prompt starts on a line of its own.
-        if self._shown:
-            sys.stderr.write("\n")
-            sys.stderr.flush()
-
-
-def _watched() -> bool:
-    return sys.stderr is not None and sys.stderr.isatty()

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 import mixeff as mx
-from mixeff.model import refit_many as module
+from mixeff.model import progress as module
+from mixeff.model import refit_many
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +123,7 @@ def test_interruption_ends_the_line(fit, responses, monkeypatch):
         watch(3)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "fit_many", interrupted)
+    monkeypatch.setattr(refit_many, "fit_many", interrupted)
     with pytest.raises(KeyboardInterrupt):
         fit.refit_many(responses)
     assert "3/40" in stream.getvalue()
