@@ -14,6 +14,9 @@ Floats = NDArray[np.float64]
 SMALLEST, LARGEST = 0.1, 10.0
 """Standard deviations relative to the residual's are kept between these: no start at a boundary."""
 
+CHUNK = 2**15
+"""Numbers of the pairs' products (256 kB) that are worked on at a time."""
+
 
 def moment_factors(products: CrossProducts) -> tuple[Floats, ...] | None:
     """Lower triangular (q, q) square roots of Sigma_i, one per grouping factor, or None.
@@ -43,10 +46,14 @@ def moment_factors(products: CrossProducts) -> tuple[Floats, ...] | None:
         equations[own[i], -1] = np.einsum("lab,lcb->ac", FG, F).ravel()
         equations[-1, own[i]] = g.gram.sum(axis=0).ravel()
     for (i, k), pair in products.pairs.items():
-        rows = pair.row_of_pair()
-        equations[own[i], own[k]] = _squares(shrunk[i][rows] @ pair.values)
-        columns = pair.values.transpose(0, 2, 1)
-        equations[own[k], own[i]] = _squares(shrunk[k][pair.indices] @ columns)
+        rows, values, columns = pair.row_of_pair(), pair.values, pair.indices
+        step = max(1, CHUNK // values[0].size) if values.size else 1
+        for first in range(0, values.shape[0], step):
+            some = slice(first, first + step)
+            part = values[some]
+            equations[own[i], own[k]] += _squares(shrunk[i][rows[some]] @ part)
+            turned = part.transpose(0, 2, 1)
+            equations[own[k], own[i]] += _squares(shrunk[k][columns[some]] @ turned)
     if not np.isfinite(equations).all() or not np.isfinite(right).all():
         return None
     found = np.linalg.lstsq(equations, right, rcond=1e-10)[0]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixeff.factor import kernels
-from mixeff.factor.stages import PANEL_ROWS, Layout, Stage
+from mixeff.factor.stages import INDEXED_TAIL, PANEL_ROWS, Layout, Stage
 from mixeff.factor.tail_products import columns_of, scale_rows
 
 Floats = NDArray[np.float64]
@@ -21,8 +21,11 @@ SHARED_TAIL = 1000
 SHARED_IN_FITS = 200
 """The same for linear fits, which ask a factor for nothing that its inverse has overwritten."""
 
-COLUMNS = 128
-"""Columns of S solved for at a time where all would take as much room as S."""
+SMALL_PANEL = 64
+"""Columns packed at a time below ``INDEXED_TAIL``, where the panel would be as large as S."""
+
+COLUMNS, FEWEST = 128, 32
+"""Columns of S solved for at a time where all would take as much room as S; fewer of a small S."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,8 @@ class DenseTail:
         # the tail: 128 scalar ones at a time if there are so many.
         size = layout.products.size
         packed = max((packed_columns(stage, size) for stage in layout.stages), default=0)
-        rows = max(32 + 2 * columns, min(PANEL_ROWS, 2 * packed))
+        panel = PANEL_ROWS if size >= INDEXED_TAIL else SMALL_PANEL
+        rows = max(32 + 2 * columns, min(panel, 2 * packed))
         return cls(layout, threads, np.empty((rows, size)), SHARED_IN_FITS if lean else None)
 
     def arrays(self) -> tuple[Floats, Floats]:
@@ -116,8 +120,10 @@ class DenseTail:
 
     def residual(self, S: Floats, a: int, b: Floats) -> Floats:
         """Z_a'(y - [Z X] b) after the stages, for tail factor a."""
-        columns = symmetric_columns(S, self.columns(a))
-        return np.asarray(columns[-1] - columns[:-1].T @ b)
+        # All rows at once: the columns of one factor alone would be a copy of much of S.
+        inner, found = np.append(-b, 1.0)[:, None], np.zeros((b.size + 1, 1))
+        kernels.symmetric_times(S, 0, b.size + 1, inner, 0, found)
+        return np.asarray(found[self.columns(a), 0])
 
     def invert(self, L: Floats, size: int, Q: Floats) -> None:
         """Q = (L L')^-1 of the first ``size`` columns."""
@@ -131,7 +137,8 @@ class DenseTail:
         """H of tail factor a as S_0 - V'V with V = L^-1 Lt' S_0: no division by Lambda."""
         cols, q = self.columns(a), Lambda[a].shape[0]
         total = np.zeros((q, q))
-        step = q * max(1, COLUMNS // q)
+        wide = COLUMNS if self.in_place and size > SHARED_TAIL else FEWEST
+        step = q * max(1, wide // q)
         for first in range(cols.start, cols.stop, step):
             some = slice(first, min(first + step, cols.stop))
             own = symmetric_columns(S, some)[:size]

@@ -216,7 +216,7 @@ def _reduced(
         c = c.reshape(scores[i].size, count)
         tail.times(store.S, a, c, mine.start, sums)
         found[: mine.stop, mine] += sums[own, : mine.stop].T @ c
-    t = scale_rows(sums[:-1], layout.starts, factor.tail_Lambda, transpose=True)
+    t = scale_rows(sums[:-1], layout.starts, factor.tail_Lambda, transpose=True, here=True)
     tail.solve(store.L, t, False)
     return found, t, entries
 

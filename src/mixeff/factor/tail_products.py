@@ -97,9 +97,11 @@ def columns_of(own: slice, levels: NDArray[np.integer], q: int) -> Longs:
     return columns
 
 
-def scale_rows(M: Floats, starts: Longs, Lambda: tuple[Floats, ...], transpose: bool) -> Floats:
-    """Lt M (or Lt' M) for M with a row per tail column."""
-    out = np.array(M)
+def scale_rows(
+    M: Floats, starts: Longs, Lambda: tuple[Floats, ...], transpose: bool, *, here: bool = False
+) -> Floats:
+    """Lt M (or Lt' M) for M with a row per tail column; ``here``: in the place of M."""
+    out = M if here else np.array(M)
     for i, L in enumerate(Lambda):
         rows = slice(starts[i], starts[i + 1])
         block = M[rows].reshape(-1, L.shape[0], M.shape[1])

@@ -147,7 +147,7 @@ class LinearEvaluation:
         """H_i per term, remembered for the points to come."""
         criterion = self.criterion
         if self.factor.inverts_in_place:
-            _ = self._forms  # need the factor, which the inverse overwrites
+            _ = self._sigma_information  # needs the factor, which the inverse overwrites
         wanted = criterion.memory is not None
         found = self.factor.trace_blocks(criterion.reml, wanted)
         traces = criterion.partition.per_term_square(found)
@@ -221,11 +221,6 @@ class LinearEvaluation:
     def _sigma(self) -> tuple[Floats, ...]:
         return tuple(L @ L.T for L in self._factors)
 
-    @cached_property
-    def _derivative(self) -> Floats:
-        """(k, k) of the coordinates of Sigma in theta."""
-        return sigma_coordinates.derivative(self.criterion.partition, self._factors)
-
     @property
     def _logdet(self) -> float:
         return self.factor.logdet_random + (self.factor.logdet_fixed if self.criterion.reml else 0)
@@ -237,11 +232,15 @@ class LinearEvaluation:
         pairs = zip(self.sigma_slopes, self._factors, strict=True)
         return partition.pull_back([2.0 * Xi @ Lambda for Xi, Lambda in pairs])
 
-    @cached_property
+    @property
     def average_information(self) -> Floats:
         """(k, k) AI_jk = t_j'P t_k / sigma^2 - (y'PV_jPy)(y'PV_kPy) / (nu sigma^4), psd."""
-        T = self._derivative
-        return T.T @ self._sigma_information @ T
+        return self._pulled_back(self._sigma_information)
+
+    def _pulled_back(self, information: Floats) -> Floats:
+        """From the coordinates of Sigma to theta."""
+        T = sigma_coordinates.derivative(self.criterion.partition, self._factors)
+        return np.asarray(T.T @ information @ T)
 
     @cached_property
     def _forms(self) -> Floats:
@@ -255,7 +254,10 @@ class LinearEvaluation:
         """Average information in the coordinates of Sigma."""
         # y'P V_j P y of all coordinates
         slopes = np.concatenate([sigma_coordinates.matrix_to_slopes(w) for w in self._squares])
-        return self._forms - np.outer(slopes, slopes) / self.criterion.degrees
+        forms = self._forms
+        if self.criterion.memory is None:
+            del self.__dict__["_forms"]  # only the curvature of traces would ask for them again
+        return forms - np.outer(slopes, slopes) / self.criterion.degrees
 
     @cached_property
     def hessian(self) -> Floats:
@@ -290,8 +292,7 @@ class LinearEvaluation:
         K = self._curvature if self.continued is None else self.continued.curvature
         if K is None:
             return None
-        T = self._derivative
-        return T.T @ (self._sigma_information + self._forms - K) @ T
+        return self._pulled_back(self._sigma_information + self._forms - K)
 
     def curvature_along(self, term: int, direction: Floats) -> float:
         """Average information for Sigma_term + t v v', at t = 0."""
