@@ -4,8 +4,8 @@ Which reference is meant: with a canonical link lme4 and glmmTMB maximize the sa
 approximation, and so do we; with another link ours is that of the observed information, whose
 values are in ``glmmTMB_check``, and ``Control(laplace="expected")`` is lme4's. lme4 does not
 maximize the likelihood over a dispersion, so Gamma, inverse Gaussian and Gaussian models compare
-with glmmTMB alone (more of them in ``test_reference_glmm_dispersion``). With more than one node lme4
-leaves constants out, which the test puts back.
+with glmmTMB alone (more of them in ``test_reference_glmm_dispersion``). With more than one node
+lme4 leaves constants out, which the test puts back.
 
 Tolerances are those of issue 4: log-likelihood 1e-5, coefficients 1e-4 of their standard errors,
 theta 1e-4 relative, standard errors 1e-3, everything per row 1e-4. What follows from these: a

@@ -56,8 +56,12 @@ def make_design(
         "offset": None,
         "rows": np.arange(len(frame), dtype=np.int64),
         "n_omitted": 0,
-        # Of the state only the number of rows of the data is ever asked here.
-        "state": SimpleNamespace(n_rows=len(frame) + fields.get("n_omitted", 0)),
+        # Of the state only this is ever asked here: every column is a term of its own.
+        "state": SimpleNamespace(
+            n_rows=len(frame) + fields.get("n_omitted", 0),
+            assign=tuple(range(1, len(fixed) + 1)),
+            fixed=SimpleNamespace(terms=tuple(SimpleNamespace(label=name) for name in fixed)),
+        ),
     }
     return Design(**{**settings, **fields})
 

@@ -111,9 +111,14 @@ def check_weights(weights: Floats, rows: NDArray[np.int64]) -> Mask | None:
         raise DataError("all weights are zero; no row is left to fit the model to.")
     where = np.zeros(int(rows[-1]) + 1, dtype=np.bool_)
     where[rows[zero]] = True
+    count = int(zero.sum())
+    subject, pronoun = (
+        ("1 row has", "it carries") if count == 1 else (f"{count} rows have", "they carry")
+    )
+    left = "is" if count == 1 else "are"
     notify(
-        f"{int(zero.sum())} rows have weight zero ({first_rows(where)}, counted from 0); they "
-        "carry no information and are left out of the fit and of the number of observations.",
+        f"{subject} weight zero ({first_rows(where)}, counted from 0); {pronoun} no information "
+        f"and {left} left out of the fit and of the number of observations.",
         DataWarning,
     )
     return weights > 0

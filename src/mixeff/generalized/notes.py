@@ -9,16 +9,16 @@ from numpy.typing import NDArray
 
 from mixeff.design.design import Design
 from mixeff.errors import ConvergenceError
+from mixeff.generalized.edge import edge_of_means
 from mixeff.generalized.information import Information
 from mixeff.generalized.laplace import LaplaceEvaluation, LaplaceProblem
 from mixeff.generalized.one_factor import OneFactorEvaluation
 from mixeff.generalized.one_factor_nodes import OneFactorQuadrature
 from mixeff.generalized.quadrature import QuadratureProblem
+from mixeff.generalized.separation import separation
 
 Floats = NDArray[np.float64]
 
-_WEAK = 1e-4  # information per row of a coefficient, in units of a row's own: below, look closer
-_LARGEST_LP = 200_000  # entries of X in a linear program
 _ENDLESS = 10.0  # standard deviation of random effects, in standard deviations of a row
 _CERTAIN = 15.0  # a binomial's standard deviation at which nearly all chances are zero or one
 _UNKNOWN = 0.05  # information on the log of one, per level; 2 where every level tells its effect
@@ -46,7 +46,11 @@ def fit_notes(
     information : Information, there
     n_agq : int
     """
-    notes = [*separation(design, evaluation), *runaway(design, evaluation, theta, information)]
+    notes = [
+        *separation(design, evaluation),
+        *edge_of_means(design, evaluation),
+        *runaway(design, evaluation, theta, information),
+    ]
     if not information.known and not notes:
         notes.append(
             "The second derivatives of the log-likelihood could not be computed at the optimum, so "
@@ -71,58 +75,6 @@ def fit_notes(
 def is_advice(note: str) -> bool:
     """Whether a note tells how to do better, rather than that numbers of the fit mean nothing."""
     return note.startswith((_ROUGH, _ROUNDED))
-
-
-def separation(design: Design, evaluation: LaplaceEvaluation) -> list[str]:
-    """A combination of predictors that tells the responses apart: its coefficient is infinite.
-
-    Looked for only where a coefficient has hardly any information, by the linear program of Konis
-    (2007): a direction d along which no row's likelihood falls, and some row's rises.
-    """
-    model = evaluation.problem.model
-    p = model.p
-    if not p or model.family.name.split("(")[0].strip().lower() not in ("binomial", "poisson"):
-        return []
-    inner = evaluation.information_of_beta() / model.y.size
-    if float(np.linalg.eigvalsh(inner)[0]) > _WEAK or model.rows.X.size > _LARGEST_LP:
-        return []
-    direction = separating_direction(model.rows.X, model.y, model.family.name == "binomial")
-    if direction is None:
-        return []
-    own = model.coordinates.fixed.matrix @ direction
-    size = np.abs(own) * np.maximum(np.abs(design.X).max(axis=0), 1e-300)
-    names = [n for n, s in zip(design.names, size, strict=True) if s > 1e-6 * size.max()]
-    which = names[0] if len(names) == 1 else "a combination of " + ", ".join(names)
-    return [
-        f"The responses are separated by {which}: some observations are predicted without error, "
-        "and the likelihood gets better without end as the coefficient grows. It and its standard "
-        "error mean nothing; leave the predictor out, merge its levels, or use a model that "
-        "penalizes large coefficients."
-    ]
-
-
-def separating_direction(X: Floats, y: Floats, binomial: bool) -> Floats | None:
-    """Coefficients d, |d| <= 1, with x'd >= 0 where y is 1, <= 0 where it is 0, not all zero.
-
-    Rows of a binomial between 0 and 1, and of a Poisson above 0, must have x'd = 0.
-    """
-    from scipy.optimize import linprog  # slow to import, rarely needed
-
-    sign = np.where(y == 0, -1.0, np.where(y == 1, 1.0, 0.0)) if binomial else -1.0 * (y == 0)
-    moving = sign != 0
-    rows = X[moving] * sign[moving, None]
-    fixed = X[~moving]
-    found = linprog(
-        -rows.sum(axis=0),
-        A_ub=-rows if rows.size else None,
-        b_ub=np.zeros(rows.shape[0]) if rows.size else None,
-        A_eq=fixed if fixed.size else None,
-        b_eq=np.zeros(fixed.shape[0]) if fixed.size else None,
-        bounds=(-1.0, 1.0),
-    )
-    if not found.success or float(rows.sum(axis=0) @ found.x) <= 1e-7 * float(np.abs(X).max()):
-        return None
-    return np.asarray(found.x)
 
 
 def runaway(

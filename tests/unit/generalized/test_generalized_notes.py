@@ -11,7 +11,7 @@ from mixeff.generalized.estimate import GeneralizedEstimate
 from mixeff.generalized.families.lookup import family_of
 from mixeff.generalized.families.negative_binomial import NegativeBinomial
 from mixeff.generalized.fit import fit_generalized
-from mixeff.generalized.notes import separating_direction
+from mixeff.generalized.separation import separating_direction
 from support.generalized import fit_engine
 from support.handmade import make_design
 
@@ -52,6 +52,47 @@ def test_separation_names_the_column(response, family):
 
 def test_no_false_alarm():
     assert fit(frame(), "y", ("(Intercept)", "x"), "binomial").notes == ()
+
+
+def separated(data: pd.DataFrame, fixed: tuple[str, ...]) -> str:
+    (note,) = fit(data, "y", ("(Intercept)", *fixed), "binomial").notes
+    return note.split(":")[0]
+
+
+def test_the_least_that_separates_is_named():
+    """A threshold of one predictor; two of which either does; a line that needs both."""
+    data = frame()
+    data["w"] = np.random.default_rng(7).normal(size=len(data))
+    data["y"] = (data["x"] > 0.3).astype(float)
+    assert separated(data, ("w", "x")) == "The responses are separated by x"
+    data["y"] = ((data["z"] == 1) | (data["x"] > 0)).astype(float)
+    data["z2"] = data["z"] * (data["w"] > 0)
+    name = separated(data, ("z", "z2"))
+    assert name == "The responses are separated by z and z2, each by itself"
+    data["y"] = (data["x"] + data["w"] > 0.1).astype(float)
+    name = separated(data, ("x", "z", "w"))
+    assert name == "The responses are separated by a combination of x and w"
+
+
+def test_counts_of_a_negative_binomial_separate_too():
+    estimate = fit(frame(), "c", ("(Intercept)", "x", "z"), "negative_binomial")
+    assert "separated by z:" in estimate.notes[0]
+
+
+def test_means_at_the_edge_are_named():
+    """A level of zeros pulls its mean to zero, which an identity link does not forbid."""
+    data = frame()
+    data["c"] = np.where(data["g"] == 3, 0, 2 + data["c"] + (data["g"] % 5) * 4)
+    design = make_design(data, "c", ("(Intercept)",), (("g", ("(Intercept)",)),))
+    poisson = family_of("poisson", "identity")
+    estimate = fit_generalized(design, poisson, control=Control(threads=1))
+    (note,) = estimate.notes
+    rows = np.flatnonzero(data["g"] == 3)
+    assert note.startswith(f"{rows.size} rows have means at zero, the edge of what a poisson")
+    assert f"(rows {rows[0]}, {rows[1]}" in note
+    assert 'link="log"' in note
+    inside = fit(data, "c", ("(Intercept)",), "poisson")  # the logarithm keeps means positive
+    assert inside.convergence.ok
 
 
 def test_separating_direction():

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 from numpy.typing import NDArray
 
 from mixeff.errors import DataError, DataWarning
+from mixeff.frames.notices import notify
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -24,8 +23,7 @@ def refuse(y: Floats, bad: Mask, family: str, problem: str, advice: str) -> None
 def warn_about(y: Floats, bad: Mask, family: str, problem: str, advice: str) -> None:
     """One DataWarning naming the first rows of ``bad``, if there are any."""
     if bad.any():
-        text = f"{_sentence(y, bad, family, problem)} {advice}"
-        warnings.warn(text, DataWarning, stacklevel=3)
+        notify(f"{_sentence(y, bad, family, problem)} {advice}", DataWarning)
 
 
 def _sentence(y: Floats, bad: Mask, family: str, problem: str) -> str:
