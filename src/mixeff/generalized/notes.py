@@ -19,7 +19,7 @@ from mixeff.generalized.separation import separation
 
 Floats = NDArray[np.float64]
 
-_ENDLESS = 10.0  # standard deviation of random effects, in standard deviations of a row
+ENDLESS = 10.0  # standard deviation of random effects, in standard deviations of a row
 _CERTAIN = 15.0  # a binomial's standard deviation at which nearly all chances are zero or one
 _UNKNOWN = 0.05  # information on the log of one, per level; 2 where every level tells its effect
 _NODES = {1: 7, 2: 5}  # for the error of Laplace, by random effects per level
@@ -92,7 +92,7 @@ def runaway(
         sizes = np.linalg.norm(Lambda, axis=1)
         unknown = float(part.max()) < _UNKNOWN * term.n_levels
         certain = binomial and term.has_intercept and float(np.abs(L[0, 0])) > _CERTAIN
-        if float(sizes.max()) > _ENDLESS and (unknown or certain):
+        if float(sizes.max()) > ENDLESS and (unknown or certain):
             found.append(
                 f"The standard deviation of {term.columns[int(np.argmax(sizes))]} in {term.label} "
                 f"has hardly an upper limit: within most levels of {term.group} the responses are "

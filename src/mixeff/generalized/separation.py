@@ -2,7 +2,7 @@
 
 A direction d of the fixed effects along which no row's likelihood falls and some row's rises,
 looked for by a linear program (Konis 2007). Named is the least that does it: columns that separate
-by themselves, else a term whose columns do together, else a combination.
+by themselves, else the fewest that do together.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from mixeff.generalized.laplace import LaplaceEvaluation
 
 Floats = NDArray[np.float64]
 
-_WEAK = 1e-4  # information per row of a coefficient, in units of a row's own: below, look closer
+WEAK = 1e-4
+"""Information per row of a coefficient, in units of a row's own: below, look closer."""
+
 _LARGEST_LP = 200_000  # entries of X in a linear program
 _COUNTS = ("poisson", "negative binomial", "nbinom1")
 _FINITE = ("identity", "sqrt", "inverse", "1/mu^2")  # a mean of zero or one has a finite predictor
@@ -35,7 +37,7 @@ def separation(design: Design, evaluation: LaplaceEvaluation) -> list[str]:
     if not p or kind not in ("binomial", *_COUNTS) or model.family.link.name in _FINITE:
         return []
     inner = evaluation.information_of_beta() / model.y.size
-    if float(np.linalg.eigvalsh(inner)[0]) > _WEAK or model.rows.X.size > _LARGEST_LP:
+    if float(np.linalg.eigvalsh(inner)[0]) > WEAK or model.rows.X.size > _LARGEST_LP:
         return []
     binomial = kind == "binomial"
     # Working columns are standardized, which a linear program likes.
@@ -87,19 +89,23 @@ def _culprits(design: Design, binomial: bool, direction: Floats) -> str:
         chosen = [*constant, *columns]
         return separating_direction(X[:, chosen] / size[chosen], y, binomial) is not None
 
-    if len(others) <= _MOST_COLUMNS:
-        alone = [j for j in others if separates([j])]
-        if alone:
-            each = ", each by itself" if len(alone) > 1 else ""
-            return _listed([names[j] for j in alone]) + each
-    assign = design.state.assign
-    for place, term in enumerate(design.state.fixed.terms, start=1):
-        columns = [j for j in others if assign[j] == place]
-        if len(columns) > 1 and separates(columns):
-            return f"{term.label} ({_listed([names[j] for j in columns])} together)"
-    reach = np.abs(direction) * size
-    part = [names[j] for j in others if reach[j] > 1e-6 * reach.max()]
-    return f"a combination of {_listed(part)}"
+    if len(others) > _MOST_COLUMNS:
+        reach = np.abs(direction) * size
+        needed = [j for j in others if reach[j] > 1e-6 * reach.max()]
+        return f"a combination of {_listed([names[j] for j in needed])}"
+    alone = [j for j in others if separates([j])]
+    if alone:
+        each = ", each by itself" if len(alone) > 1 else ""
+        return _listed([names[j] for j in alone]) + each
+    needed = others
+    for j in others:
+        fewer = [k for k in needed if k != j]
+        needed = fewer if separates(fewer) else needed
+    which = _listed([names[j] for j in needed])
+    terms = {design.state.assign[j] for j in needed}
+    if len(terms) > 1:
+        return f"a combination of {which}"
+    return f"{design.state.fixed.terms[terms.pop() - 1].label} ({which} together)"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -24,7 +24,7 @@ from mixeff.generalized.estimate import GeneralizedEstimate
 from mixeff.generalized.families.family import Family
 from mixeff.generalized.findings import Findings
 from mixeff.generalized.kernels import one_factor_fit
-from mixeff.generalized.notes import _ENDLESS, _WEAK
+from mixeff.generalized.notes import ENDLESS
 from mixeff.generalized.observations import Observations
 from mixeff.generalized.one_factor import (
     CANONICAL,
@@ -36,6 +36,7 @@ from mixeff.generalized.one_factor import (
     SortedRows,
 )
 from mixeff.generalized.parameters import JointPartition
+from mixeff.generalized.separation import WEAK
 from mixeff.generalized.working import in_units, standard_bases, working_generalized
 from mixeff.linear.coordinates import Coordinates, Response
 from mixeff.linear.standardize import Basis
@@ -211,8 +212,8 @@ class _Small:
         that of the caller's parameters is the same but for units.
         """
         found = self.found
-        known = found.least_weight >= 0.0 and found.least_information > _WEAK * self.design.n
-        ends = float(np.abs(self.Lambda).max()) <= _ENDLESS
+        known = found.least_weight >= 0.0 and found.least_information > WEAK * self.design.n
+        ends = float(np.abs(self.Lambda).max()) <= ENDLESS
         return known and ends and self.partition.n_theta == 1
 
     def part(self, name: str) -> Any:
