@@ -97,7 +97,7 @@ class KenwardRoger(Method):
         rows, d = directions @ L, directions @ difference
         wald = float(d @ np.linalg.solve(rows @ self.adjusted @ rows.T, d)) / q
         scale, den_df = self._reference(rows, values)
-        return FTest(scale * wald, q, den_df, f_tail(scale * wald, q, den_df))
+        return FTest(scale * wald, q, den_df, f_tail(scale * wald, q, den_df), scale)
 
     def joint_df(self, rows: Floats, t_squared: Floats) -> float:
         """Denominator degrees of freedom of rows (r, p) that are uncorrelated."""

@@ -40,12 +40,15 @@ class FTest:
     num_df : int, rank of L
     den_df : float, infinite where the reference distribution is chi-square
     p_value : float
+    scale : float
+        What the quadratic form over num_df was multiplied by to give F (Kenward-Roger's lambda).
     """
 
     f_value: float
     num_df: int
     den_df: float
     p_value: float
+    scale: float = 1.0
 
 
 class Method(ABC):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from mixeff.inference.bootstrap import Bootstrap
     from mixeff.inference.bootstrap.likelihood_ratio import ReferenceTest
+    from mixeff.inference.anova_table import AnovaTable
     from mixeff.inference.marginal.tables import EstimateTable
     from mixeff.inference.table import ResultTable
     from mixeff.model.mixed import MixedModel
@@ -28,6 +29,57 @@ class InferenceMethods:
         return cast("MixedModel", self)
 
     # --- F tests, contrasts (anova_table.py, hypotheses.py)
+
+    def anova(
+        self,
+        type: int = 3,
+        ddf: str | None = "auto",
+        vcov: str | None = None,
+        *,
+        hypotheses: str = "marginal",
+        **unknown: Any,
+    ) -> AnovaTable:
+        """Tests of the terms of the fixed effects. To compare models: `mixeff.anova`.
+
+        Parameters
+        ----------
+        type : {1, 2, 3}
+            1: each term after those before it. 2: each term given all that do not contain it.
+            3: each term given all others, averaged evenly over the factors it interacts with,
+            whatever the coding of factors.
+        ddf : {"auto", "satterthwaite", "kenward-roger", "asymptotic"} or None
+            ``"auto"``: Satterthwaite's for a linear model, asymptotic for a generalized one.
+            ``"asymptotic"``: Wald chi-square tests. None: F without p values.
+        vcov : {None, "CR0", "CR1", "CR2"}
+            The model's covariance of the coefficients, or a cluster-robust one.
+        hypotheses : {"marginal", "coefficients"}
+            What type 3 tests. ``"coefficients"``: that all coefficients of a term are zero, as they
+            are coded (what car's ``Anova(type = 3)`` does), with a row for the intercept.
+
+        Returns
+        -------
+        AnovaTable
+            ``sum_sq, mean_sq, num_df, den_df, f_value, p_value``; for asymptotic tests
+            ``chisq, df, p_value``.
+
+        Notes
+        -----
+        With degrees of freedom the hypotheses of types 1 and 2 are those of least squares, as
+        lmerTest's and SAS's; asymptotic tests and ``ddf=None`` weigh by the estimated variances, as
+        car's and lme4's do. In balanced data they are the same.
+
+        Examples
+        --------
+        >>> import mixeff as mx
+        >>> m = mx.lmer("yield ~ nitro + Variety + (1 | Block / Variety)", mx.load_dataset("Oats"))
+        >>> m.anova().to_frame()["den_df"].round(1).to_dict()
+        {'nitro': 53.0, 'Variety': 10.0}
+        """
+        from mixeff.inference.anova_table import anova_of_terms
+        from mixeff.model.options import refuse_unknown
+
+        refuse_unknown("anova", unknown, ("type", "ddf", "vcov", "hypotheses"))
+        return anova_of_terms(self._model, type, ddf, vcov, hypotheses)
 
     def contrast(
         self,
