@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 import pytest
 
+from mixeff.inference.method import method_of
 from support.fits import fit_case
 from support.reference import case_ids, load_case
 
 # The issue's tolerance. lmerTest differentiates numerically (numDeriv, good to about 1e-8 of the
 # largest entry), so its degrees of freedom agree to 1e-5 or better.
 RTOL = 1e-4
+
+# pbkrtest 0.5.2 builds Sigma from Z and sigma^2 I: prior weights do not enter.
+WEIGHTED = ("penicillin_weights_p", "sleepstudy_weights")
+
+SCALED_F, SCALED_DF = 13.0287227, 1068.49445
 
 
 def cases_with(block: str, kind: str = "lmm") -> list[str]:
@@ -30,9 +37,10 @@ def column(table: dict[str, Any], name: str) -> np.ndarray:
 def check_p(got: np.ndarray, want: np.ndarray) -> None:
     """Small p values move by more than their statistic: d log p is about -t dt + log(p) dnu / nu.
 
-    R underflows to 0 below the smallest double.
+    Below 1e-300 SciPy's tails are 0 where R still has denormal numbers.
     """
-    assert np.all(np.abs(got - want) <= RTOL * want * np.maximum(1.0, -np.log(want + 1e-300)))
+    allowed = RTOL * want * np.maximum(1.0, -np.log(np.maximum(want, 1e-300))) + 1e-300
+    assert np.all(np.abs(got - want) <= allowed)
 
 
 def check_coefficients(fit: Any, block: dict[str, Any], ddf: str) -> None:
@@ -49,3 +57,161 @@ def check_coefficients(fit: Any, block: dict[str, Any], ddf: str) -> None:
 @pytest.mark.parametrize("name", cases_with("satterthwaite"))
 def test_satterthwaite_coefficients(name: str) -> None:
     check_coefficients(fit_case(name), load_case(name)["satterthwaite"], "satterthwaite")
+
+
+@pytest.mark.parametrize("name", [n for n in cases_with("kenward_roger") if n not in WEIGHTED])
+def test_kenward_roger_coefficients(name: str) -> None:
+    check_coefficients(fit_case(name), load_case(name)["kenward_roger"], "kenward-roger")
+
+
+@pytest.mark.parametrize("name", cases_with("kenward_roger"))
+def test_kenward_roger_covariance(name: str) -> None:
+    if name in WEIGHTED:
+        pytest.skip("pbkrtest leaves out the weights: see test_weights_by_dense_algebra")
+    want = np.array(load_case(name)["kenward_roger"]["vcov_adj"]["values"], dtype=float)
+    got = method_of(fit_case(name), "kenward-roger", function="test").covariance
+    # Entries of columns in very different units: each relative to its standard errors.
+    size = np.sqrt(np.outer(np.diag(want), np.diag(want)))
+    np.testing.assert_allclose(got / size, want / size, atol=1e-6)
+
+
+def check_table(got: Any, want: dict[str, Any], columns: dict[str, str]) -> None:
+    """A table of terms; p values last."""
+    assert list(got.index) == want["rows"]
+    for ours, theirs in columns.items():
+        if ours == "p_value":
+            continue
+        np.testing.assert_allclose(got[ours], column(want, theirs), rtol=RTOL, err_msg=ours)
+    known = ~np.isnan(np.asarray(got["p_value"]))
+    check_p(np.asarray(got["p_value"])[known], column(want, columns["p_value"])[known])
+
+
+F_COLUMNS = {
+    "sum_sq": "Sum Sq",
+    "mean_sq": "Mean Sq",
+    "num_df": "NumDF",
+    "den_df": "DenDF",
+    "f_value": "F value",
+    "p_value": "Pr(>F)",
+}
+CHISQ_COLUMNS = {"chisq": "Chisq", "df": "Df", "p_value": "Pr(>Chisq)"}
+
+
+@pytest.mark.parametrize("name", cases_with("satterthwaite"))
+@pytest.mark.parametrize("kind", [1, 2, 3])
+def test_satterthwaite_anova(name: str, kind: int) -> None:
+    if name == "exam_scale_p" and kind == 2:
+        pytest.skip("lmerTest takes scale(x) for a factor: test_type_two_with_a_scaled_covariate")
+    want = load_case(name)["satterthwaite"][f"anova_type{kind}"]
+    check_table(fit_case(name).anova(kind, "satterthwaite"), want, F_COLUMNS)
+
+
+def test_type_two_with_a_scaled_covariate() -> None:
+    """sex does not contain scale(x):sex's covariate, so its test is given that interaction.
+
+    lmerTest finds the class "nmatrix.1" for scale(x), not "numeric", and treats it as a factor. The
+    same model with the scaled covariate as a column, in R 4.2.2 with lmerTest 3.1-3:
+    d$z <- as.numeric(scale(d$standLRT))
+    anova(lmer(normexam ~ z * sex + (z | school), d), type = 2)
+    """
+    table = fit_case("exam_scale_p").anova(2)
+    at = list(table.index).index("sex")
+    # lmer's default optimizer there; F agrees to 1e-6.
+    assert table["f_value"][at] == pytest.approx(SCALED_F, rel=RTOL)
+    assert table["den_df"][at] == pytest.approx(SCALED_DF, rel=RTOL)
+
+
+@pytest.mark.parametrize("name", [n for n in cases_with("kenward_roger") if n not in WEIGHTED])
+@pytest.mark.parametrize("kind", [1, 3])
+def test_kenward_roger_anova(name: str, kind: int) -> None:
+    want = load_case(name)["kenward_roger"][f"anova_type{kind}"]
+    check_table(fit_case(name).anova(kind, "kenward-roger"), want, F_COLUMNS)
+
+
+@pytest.mark.parametrize("name", cases_with("anova_F"))
+def test_sequential_table_of_lme4(name: str) -> None:
+    got, want = fit_case(name).anova(1, None).to_frame(), load_case(name)["anova_F"]
+    got = got[got["num_df"] > 0]  # lme4 leaves out terms without a column of their own
+    assert list(got.index) == want["rows"]
+    np.testing.assert_allclose(got["num_df"], column(want, "npar"), rtol=0)
+    for ours, theirs in (("sum_sq", "Sum Sq"), ("mean_sq", "Mean Sq"), ("f_value", "F value")):
+        np.testing.assert_allclose(got[ours], column(want, theirs), rtol=RTOL)
+
+
+def car_tables(kind: str) -> list[tuple[str, int]]:
+    """Cases of a kind with a Wald chi-square table that car could compute."""
+    return [
+        (name, number)
+        for name in cases_with("car_anova", kind)
+        for number in (2, 3)
+        if "error" not in load_case(name)["car_anova"].get(f"type{number}_chisq", {"error": 1})
+    ]
+
+
+@pytest.mark.parametrize(("name", "kind"), car_tables("lmm"))
+def test_wald_chi_square_of_car(name: str, kind: int) -> None:
+    meaning = "marginal" if kind == 2 else "coefficients"
+    got = fit_case(name).anova(kind, "asymptotic", hypotheses=meaning)
+    check_table(got, load_case(name)["car_anova"][f"type{kind}_chisq"], CHISQ_COLUMNS)
+
+
+def plain_quotes(text: str) -> str:
+    """R's quotes differ between platforms."""
+    return text.translate(str.maketrans({"\u2018": "'", "\u2019": "'"})).rstrip()
+
+
+NUMBER = re.compile(r"(?<![\w.])-?\d+\.?\d*(?:e[+-]\d+)?(?![\w])")
+
+
+def alike(got: str, want: str) -> bool:
+    """The same line, but for one unit in the last digit of its numbers.
+
+    lmerTest prints eight digits of degrees of freedom that its numerical derivatives give to 1e-5
+    (nlschools_GS_slope_p and nlschools_m5_IQonly, whose random slopes are nearly singular).
+    """
+    if NUMBER.sub("#", got) != NUMBER.sub("#", want):
+        return False
+    pairs = zip(NUMBER.findall(got), NUMBER.findall(want), strict=True)
+    return all(
+        abs(float(a) - float(b)) <= max(1.001 * unit(b), 2e-5 * abs(float(b))) for a, b in pairs
+    )
+
+
+def unit(text: str) -> float:
+    """One in the last digit."""
+    digits, _, exponent = text.partition("e")
+    decimals = len(digits.partition(".")[2])
+    return float(10.0 ** (int(exponent or 0) - decimals))
+
+
+def differing(got: str, want: str) -> list[tuple[str, str]]:
+    """Lines that are not alike; title and data name made equal, the optimizer's remark left out."""
+    texts = []
+    for text in (got, want):
+        text = plain_quotes(text).replace("LinearMixedModel", "lmerModLmerTest")
+        lines = [line.rstrip() for line in text.split("\n")]
+        lines = [line for line in lines if "Data:" not in line and line]
+        ends = [k for k, line in enumerate(lines) if line.startswith("optimizer (")]
+        texts.append(lines[: ends[0]] if ends else lines)
+    assert len(texts[0]) == len(texts[1])
+    return [(a, b) for a, b in zip(*texts, strict=True) if not alike(a, b)]
+
+
+@pytest.mark.parametrize("name", cases_with("satterthwaite"))
+def test_printed_anova(name: str) -> None:
+    want = load_case(name)["satterthwaite"]["anova_text"]
+    got = str(fit_case(name).anova()).split("\n\n")[0]
+    assert differing(got, want) == []
+
+
+@pytest.mark.parametrize("name", cases_with("satterthwaite"))
+def test_printed_summary(name: str) -> None:
+    want = load_case(name)["satterthwaite"]["summary_text"]
+    lines = differing(str(fit_case(name).summary(ddf="satterthwaite")), want)
+    if name == "sleepstudy_fdb_p":  # theta is not unique, nor are the variances printed
+        lines = [
+            pair
+            for pair in lines
+            if not pair[0].startswith((" Subject", "          ", " Residual"))
+        ]
+    assert lines == []

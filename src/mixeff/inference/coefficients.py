@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mixeff.errors import OptionError
 from mixeff.generalized.estimate import GeneralizedEstimate
+from mixeff.inference.tails import t_tail
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from mixeff.design.design import Design
+    from mixeff.inference.method import Method
     from mixeff.linear.estimate import LinearEstimate
 
 Floats = NDArray[np.float64]
@@ -65,35 +66,40 @@ def covariance(estimate: LinearEstimate | GeneralizedEstimate) -> Floats:
     return np.asarray(estimate.sigma**2 * estimate.unscaled_covariance)
 
 
-def check_ddf(ddf: str | None) -> None:
-    """Raise OptionError unless no degrees of freedom are asked for."""
-    if ddf is not None:
-        raise OptionError(
-            f"ddf={ddf!r}: degrees of freedom are not available; "
-            "ddf=None gives the t values without p values. Compare models with mixeff.anova."
-        )
-
-
 def coefficient_table(
-    design: Design, estimate: LinearEstimate | GeneralizedEstimate, ddf: str | None = None
+    design: Design,
+    estimate: LinearEstimate | GeneralizedEstimate,
+    method: Method | None = None,
 ) -> CoefficientTable:
     """Coefficients with standard errors; for a generalized model with p values of their z.
 
-    Raises
-    ------
-    OptionError
-        ``ddf`` asks for degrees of freedom.
+    Parameters
+    ----------
+    design : Design
+    estimate : LinearEstimate or GeneralizedEstimate
+    method : Method or None
+        Where the covariance, degrees of freedom and p values come from. None: the model's
+        covariance, and for a linear model no p values.
     """
-    check_ddf(ddf)
-    std_error = np.sqrt(np.diag(covariance(estimate)))
+    matrix = covariance(estimate) if method is None else method.covariance
+    std_error = np.sqrt(np.diag(matrix))
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = estimate.beta / std_error
+    df, p_value = None, None
+    if method is not None:
+        df = method.df(np.eye(estimate.beta.size))
+        p_value = t_tail(statistic, df)
+        if np.all(np.isinf(df)):
+            df = None
+    elif isinstance(estimate, GeneralizedEstimate):
+        p_value = two_sided(statistic)
     return CoefficientTable(
         names=design.names,
         estimate=estimate.beta.copy(),
         std_error=std_error,
         statistic=statistic,
-        p_value=two_sided(statistic) if isinstance(estimate, GeneralizedEstimate) else None,
+        df=df,
+        p_value=p_value,
     )
 
 

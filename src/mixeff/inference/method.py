@@ -16,12 +16,24 @@ from numpy.typing import NDArray
 from mixeff.errors import OptionError
 from mixeff.generalized.estimate import GeneralizedEstimate
 from mixeff.inference.coefficients import covariance
+from mixeff.inference.tails import f_tail, t_quantile, t_tail
 from mixeff.model.options import choose
 
 if TYPE_CHECKING:
     from mixeff.model.mixed import MixedModel
 
 Floats = NDArray[np.float64]
+
+__all__ = [
+    "Asymptotic",
+    "FTest",
+    "Method",
+    "f_tail",
+    "independent_rows",
+    "method_of",
+    "t_quantile",
+    "t_tail",
+]
 
 DDF = ("satterthwaite", "kenward-roger", "asymptotic")
 ROBUST = ("CR0", "CR1", "CR2")
@@ -176,38 +188,3 @@ def independent_rows(L: Floats, covariance: Floats) -> tuple[Floats, Floats]:
     values, vectors = np.linalg.eigh(L @ covariance @ L.T)
     kept = values > _RANK * max(float(values[-1]), 0.0) if values.size else values > 0
     return values[kept], vectors[:, kept].T
-
-
-def f_tail(f: float, num_df: float, den_df: float) -> float:
-    """P(F > f); chi-square over its df where the denominator is infinite."""
-    from scipy.special import chdtrc, fdtrc
-
-    if not np.isfinite(f) or num_df <= 0 or np.isnan(den_df) or den_df <= 0:
-        return np.nan
-    if np.isinf(den_df):
-        return float(chdtrc(num_df, num_df * f))
-    return float(fdtrc(num_df, den_df, f))
-
-
-def t_tail(statistic: Floats, df: Floats) -> Floats:
-    """P(|T| > |t|), normal where df is infinite, NaN where it is not known."""
-    from scipy.special import ndtr, stdtr
-
-    size, df = -np.abs(statistic), np.asarray(df, dtype=np.float64)
-    finite = np.isfinite(df)
-    with np.errstate(invalid="ignore"):
-        tail = np.where(np.isinf(df), ndtr(size), np.nan)
-        tail[finite] = stdtr(df[finite], size[finite])
-    return np.asarray(2.0 * tail)
-
-
-def t_quantile(level: float, df: Floats) -> Floats:
-    """Half width of a two-sided interval in standard errors."""
-    from scipy.special import ndtri, stdtrit
-
-    df = np.asarray(df, dtype=np.float64)
-    half = np.full(df.shape, np.nan)
-    half[np.isinf(df)] = ndtri(0.5 + level / 2)
-    finite = np.isfinite(df) & (df > 0)
-    half[finite] = stdtrit(df[finite], 0.5 + level / 2)
-    return half

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from mixeff.errors import OptionError
 from mixeff.generalized.estimate import GeneralizedEstimate
 from mixeff.inference.coefficients import covariance
+from mixeff.inference.method import Method, method_of
+from mixeff.inference.tails import t_quantile
 from mixeff.model.scales import has_scale
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from mixeff.design.design import Design
     from mixeff.linear.estimate import LinearEstimate
+    from mixeff.model.mixed import MixedModel
 
 Floats = NDArray[np.float64]
 
@@ -48,23 +51,28 @@ class IntervalTable:
 
 
 def wald_intervals(
-    design: Design, estimate: LinearEstimate | GeneralizedEstimate, level: float
+    design: Design,
+    estimate: LinearEstimate | GeneralizedEstimate,
+    level: float,
+    method: Method | None = None,
 ) -> IntervalTable:
-    """Estimate -/+ normal quantile times standard error, for the coefficients.
+    """Estimate -/+ quantile times standard error, for the coefficients.
 
-    The sampling distribution of a standard deviation or correlation is far from normal, so those
-    get NaN, as in lme4.
+    The quantile is the normal one, or that of t with the degrees of freedom of ``method``, whose
+    standard errors are then used. The sampling distribution of a standard deviation or correlation
+    is far from normal, so those get NaN, as in lme4.
 
     Raises
     ------
     OptionError
         ``level`` is not between 0 and 1.
     """
-    from scipy.special import ndtri
-
     if not 0 < level < 1:
         raise OptionError(f"confint: level must lie between 0 and 1, not {level!r}.")
-    half = ndtri(0.5 + level / 2) * np.sqrt(np.diag(covariance(estimate)))
+    p = estimate.beta.size
+    matrix = covariance(estimate) if method is None else method.covariance
+    df = np.full(p, np.inf) if method is None else method.df(np.eye(p))
+    half = t_quantile(level, df) * np.sqrt(np.diag(matrix))
     with_sigma = not isinstance(estimate, GeneralizedEstimate) or has_scale(estimate)
     variances = variance_names(design, sigma=with_sigma)
     none = np.full(len(variances), np.nan)
@@ -75,6 +83,16 @@ def wald_intervals(
         level=level,
         method="wald",
     )
+
+
+def wald_table(
+    fit: MixedModel, level: float, ddf: str | None = None, vcov: str | None = None
+) -> IntervalTable:
+    """``wald_intervals`` of a fit, by the names of the method the caller uses."""
+    method = None
+    if not (ddf is None and vcov is None):
+        method = method_of(fit, "auto" if ddf is None else ddf, vcov, function="confint")
+    return wald_intervals(fit.design, fit.estimate, level, method)
 
 
 def variance_names(design: Design, *, sigma: bool = True) -> tuple[str, ...]:

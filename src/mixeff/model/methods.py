@@ -179,25 +179,36 @@ class FitMethods(InferenceMethods):
         )
 
     def summary(
-        self, ddf: str | None = None, correlation: bool | None = None, **unknown: Any
+        self,
+        ddf: str | None = None,
+        correlation: bool | None = None,
+        vcov: str | None = None,
+        **unknown: Any,
     ) -> SummaryTable:
         """The summary table, printed in lme4's layout.
 
         Parameters
         ----------
-        ddf : None
-            Method for degrees of freedom; None prints t values without p values. A generalized
-            model has z and p values anyway.
+        ddf : {"auto", "satterthwaite", "kenward-roger", "asymptotic"} or None
+            Degrees of freedom of the coefficients' tests, ``"auto"``: Satterthwaite's. None prints
+            t values without p values. A generalized model has z and p values anyway.
         correlation : bool or None
             Print the correlations of the fixed effects; None prints them up to 12 coefficients.
+        vcov : {None, "CR0", "CR1", "CR2"}
+            Cluster-robust standard errors in place of the model's.
+
+        Examples
+        --------
+        >>> import mixeff as mx
+        >>> m = mx.lmer("Reaction ~ Days + (Days | Subject)", mx.load_dataset("sleepstudy"))
+        >>> m.summary(ddf="satterthwaite").coefficients["df"].round(1).to_dict()
+        {'(Intercept)': 17.0, 'Days': 17.0}
         """
-        from mixeff.inference.coefficients import check_ddf
         from mixeff.model.options import refuse_unknown
         from mixeff.report.summarize import summarize
 
-        refuse_unknown("summary", unknown, ("ddf", "correlation"))
-        check_ddf(ddf)
-        return summarize(self._fit, ddf=ddf, correlation=correlation)
+        refuse_unknown("summary", unknown, ("ddf", "correlation", "vcov"))
+        return summarize(self._fit, ddf=ddf, correlation=correlation, vcov=vcov)
 
     def __str__(self) -> str:
         from mixeff.report.show import format_fit
@@ -210,7 +221,15 @@ class FitMethods(InferenceMethods):
     def _repr_html_(self) -> str:
         return self.summary()._repr_html_()
 
-    def confint(self, level: float = 0.95, method: str = "wald", **unknown: Any) -> pd.DataFrame:
+    def confint(
+        self,
+        level: float = 0.95,
+        method: str = "wald",
+        *,
+        ddf: str | None = None,
+        vcov: str | None = None,
+        **unknown: Any,
+    ) -> pd.DataFrame:
         """Confidence intervals: columns ``lower, upper``.
 
         Parameters
@@ -222,6 +241,10 @@ class FitMethods(InferenceMethods):
             correlations have no such intervals; their rows are NaN. ``bootstrap``: takes the
             arguments of `bootstrap` (``nsim=1000, seed=None, kind="parametric"`` ...) and
             ``interval="percentile"``, the method of `Bootstrap.confint`.
+        ddf : {"auto", "satterthwaite", "kenward-roger", "asymptotic"} or None
+            Of Wald intervals: quantiles of t with these degrees of freedom.
+        vcov : {None, "CR0", "CR1", "CR2"}
+            Of Wald intervals: cluster-robust standard errors.
 
         Returns
         -------
@@ -235,17 +258,21 @@ class FitMethods(InferenceMethods):
         >>> m = mx.lmer("Reaction ~ Days + (Days | Subject)", mx.load_dataset("sleepstudy"))
         >>> m.confint().loc["Days"].round(3).tolist()
         [7.438, 13.497]
+        >>> m.confint(ddf="satterthwaite").loc["Days"].round(3).tolist()
+        [7.206, 13.729]
         """
-        from mixeff.inference.wald import wald_intervals
+        from mixeff.inference.wald import wald_table
         from mixeff.model.options import choose, refuse_unknown
 
         choose("confint", "method", method, ("wald", "bootstrap"))
         if method == "bootstrap":
             from mixeff.inference.bootstrap import bootstrap_intervals
 
+            chosen = {"ddf": ddf, "vcov": vcov}
+            unknown |= {name: value for name, value in chosen.items() if value is not None}
             return bootstrap_intervals(self._fit, level, unknown)
-        refuse_unknown("confint", unknown, ("level", "method"))
-        return wald_intervals(self._fit.design, self._fit.estimate, level).to_frame()
+        refuse_unknown("confint", unknown, ("level", "method", "ddf", "vcov"))
+        return wald_table(self._fit, level, ddf, vcov).to_frame()
 
     def update(self, formula: str | None = None, **arguments: Any) -> Self:
         """Fit again with some arguments of the call changed.

@@ -30,6 +30,8 @@ HEADINGS = {
 }
 STATISTICS = ("f_value", "chisq")
 
+_NO_ROWS = " " * 4  # R indents the headings of a table without rows
+
 
 def format_f_table(table: ResultTable) -> str:
     """Title, tests, legend of the stars, notes.
@@ -52,6 +54,8 @@ def format_f_table(table: ResultTable) -> str:
         table.index, headings, values,
         digits=DIGITS, tests=tests, zap=zap, p_value=tested, missing="",
     )  # fmt: skip
+    if not table.index:
+        lines = [_NO_ROWS + lines[0]]
     notes = [textwrap.fill(note, LINE_WIDTH - 1) for note in table.notes]
     return "\n".join([table.title, *lines, *([""] if notes else []), *notes])
 

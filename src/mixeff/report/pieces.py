@@ -28,6 +28,21 @@ def title(is_reml: bool, class_name: str) -> str:
     return f"Linear mixed model fit by {method} ['{class_name}']"
 
 
+def tested_title(is_reml: bool, class_name: str, tests: str) -> str:
+    """The title of a summary with p values: which method they come from, broken as R breaks it."""
+    method = "REML" if is_reml else "maximum likelihood "
+    text = f"Linear mixed model fit by {method}. {tests}"
+    if display_width(text) + 5 + display_width(class_name) <= LINE_WIDTH:
+        return f"{text} ['{class_name}']"
+    wrapped = textwrap.wrap(text, LINE_WIDTH - 3, subsequent_indent="  ", break_on_hyphens=False)
+    lines = [""]
+    for item in [*wrapped, " [", class_name, "]"]:
+        if lines[-1] and display_width(lines[-1]) + display_width(item) > LINE_WIDTH:
+            lines.append("")
+        lines[-1] += item
+    return "\n".join(lines)
+
+
 def generalized_title(n_agq: int, class_name: str) -> str:
     """``Generalized linear mixed model fit by maximum likelihood (Laplace ...)``, in two lines."""
     method = (

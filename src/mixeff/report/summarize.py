@@ -12,11 +12,13 @@ from mixeff.diagnostics.overdispersion import overdispersion
 from mixeff.errors import OptionError
 from mixeff.formula import deparse, parse_expression
 from mixeff.generalized.estimate import GeneralizedEstimate
-from mixeff.inference.coefficients import coefficient_table, covariance
+from mixeff.inference.anova_table import METHODS
+from mixeff.inference.coefficients import CoefficientTable, coefficient_table, covariance
+from mixeff.inference.method import Method, method_of
 from mixeff.model.scales import has_scale
 from mixeff.report.correlation import MOST_SHOWN, correlation_of, hidden_note
 from mixeff.report.numbers import format_number
-from mixeff.report.pieces import generalized_title, title
+from mixeff.report.pieces import generalized_title, tested_title, title
 from mixeff.report.summary import SummaryTable
 
 if TYPE_CHECKING:
@@ -30,15 +32,18 @@ DIFFERENT_SCALES = "Some predictor variables are on very different scales: consi
 
 
 def summarize(
-    fit: MixedModel, ddf: str | None = None, correlation: bool | None = None
+    fit: MixedModel,
+    ddf: str | None = None,
+    correlation: bool | None = None,
+    vcov: str | None = None,
 ) -> SummaryTable:
     """The summary of a mixed model.
 
     Parameters
     ----------
     fit : MixedModel
-    ddf : None
-        The method for degrees of freedom; only None (t values without p values) exists so far.
+    ddf, vcov : as `mixeff.inference.method.method_of`
+        Where tests of the coefficients come from; both None: t values without p values.
     correlation : bool or None
         Show the correlations of the fixed effects; None shows them up to 12 coefficients.
 
@@ -49,19 +54,21 @@ def summarize(
     Raises
     ------
     OptionError
-        A method for degrees of freedom that does not exist, or ``correlation`` is no truth value.
+        A method that does not exist, or ``correlation`` is no truth value.
     """
-    if ddf is not None:
-        raise OptionError(f"summary: ddf must be None, not {ddf!r}; no method exists yet.")
     if correlation not in (None, True, False):
         raise OptionError(f"summary: correlation must be True, False or None, not {correlation!r}.")
-    table = coefficient_table(fit.design, fit.estimate)
+    method = None
+    if not (ddf is None and vcov is None):
+        method = method_of(fit, "auto" if ddf is None else ddf, vcov, function="summary")
+    table = coefficient_table(fit.design, fit.estimate, method)
+    plain = covariance(fit.estimate) if method is None or vcov is None else method.covariance
     p = len(table.names)
     shown = p > 1 and (p <= MOST_SHOWN if correlation is None else bool(correlation))
     likelihoods = () if fit.is_reml else (fit.aic, fit.bic, fit.loglik, -2.0 * fit.loglik)
     weights, offset = argument_texts(fit)
     return SummaryTable(
-        title=title_of(fit),
+        title=title_of(fit, table, method, vcov),
         formula=formula_lines(fit),
         data_name=fit.data_name,
         weights=weights,
@@ -79,10 +86,10 @@ def summarize(
         estimate=table.estimate,
         std_error=table.std_error,
         statistic=table.statistic,
-        test="t" if family_text(fit) is None else "z",
+        test=_test_name(fit, table),
         df=table.df,
         p_value=table.p_value,
-        correlation=correlation_of(covariance(fit.estimate)) if shown else None,
+        correlation=correlation_of(plain) if shown else None,
         warnings=fit_warnings(fit),
         footer=convergence_lines(fit.convergence),
         note=hidden_note(p) if correlation is None and p > MOST_SHOWN else "",
@@ -90,12 +97,31 @@ def summarize(
     )
 
 
-def title_of(fit: MixedModel) -> str:
-    """What kind of model was fitted, and how."""
+def title_of(
+    fit: MixedModel,
+    table: CoefficientTable | None = None,
+    method: Method | None = None,
+    vcov: str | None = None,
+) -> str:
+    """What kind of model was fitted, and how; with a method also what its coefficients' tests use.
+
+    The latter as lmerTest writes it.
+    """
     name = type(fit).__name__
     if isinstance(fit.estimate, GeneralizedEstimate):
         return generalized_title(fit.estimate.n_agq, name)
-    return title(fit.is_reml, name)
+    if method is None or table is None:
+        return title(fit.is_reml, name)
+    uses = METHODS.get(method.name, "the normal distribution")
+    if vcov is not None:
+        uses = f"{vcov} standard errors"
+    return tested_title(fit.is_reml, name, f"{_test_name(fit, table)}-tests use {uses}")
+
+
+def _test_name(fit: MixedModel, table: CoefficientTable) -> str:
+    """What the statistic of the coefficients is called."""
+    tested_by_normal = table.p_value is not None and table.df is None
+    return "z" if tested_by_normal or family_text(fit) is not None else "t"
 
 
 def family_text(fit: MixedModel) -> str | None:
