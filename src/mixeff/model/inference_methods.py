@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from mixeff.inference.anova_table import AnovaTable
     from mixeff.inference.bootstrap import Bootstrap
     from mixeff.inference.bootstrap.likelihood_ratio import ReferenceTest
-    from mixeff.inference.anova_table import AnovaTable
     from mixeff.inference.marginal.tables import EstimateTable
     from mixeff.inference.table import ResultTable
     from mixeff.model.mixed import MixedModel
