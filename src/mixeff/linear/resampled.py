@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.linalg
 from numpy.typing import NDArray
 
 from mixeff.control import Control
@@ -137,19 +138,19 @@ def _by_level(columns: Floats, weights: Floats, codes: NDArray[np.int32], sizes:
 def _check_rank(gram: Floats, design: Design) -> None:
     """Refuse columns that are zero in the levels drawn, or depend on those before them."""
     size = np.diag(gram)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        scaled = gram / np.sqrt(np.outer(size, size))
-    for j in range(size.size):
-        # Squared distance of column j from the span of those before it, relative to its length.
-        rest = 0.0
-        if size[j] > 0:
-            before = scaled[:j, j]
-            rest = 1.0 - float(before @ np.linalg.solve(scaled[:j, :j], before)) if j else 1.0
-        if not rest > _DEPENDENT:
-            raise DesignError(
-                f"The levels drawn say nothing about the coefficient {design.names[j]}: its column "
-                "is zero in all of them, or depends on the others."
-            )
+    empty = np.flatnonzero(size <= 0)
+    if not empty.size:
+        root = np.sqrt(size)
+        # Squared pivots: what is left of a column beside those before it, of its length.
+        factor, info = scipy.linalg.lapack.dpotrf(gram / np.outer(root, root), lower=1)
+        done = size.size if info == 0 else info - 1
+        left = np.diag(factor)[:done] ** 2
+        empty = np.append(np.flatnonzero(left <= _DEPENDENT), [] if info == 0 else [done])
+    if empty.size:
+        raise DesignError(
+            f"The levels drawn say nothing about the coefficient {design.names[int(empty[0])]}: "
+            "its column is zero in all of them, or depends on the others."
+        )
 
 
 def _outer(chosen: Coordinates, beta: Floats) -> Floats:

@@ -103,9 +103,15 @@ def test_same_draws_for_any_number_of_threads_and_replicates(sleep):
 def test_entropy_makes_the_same_draws_again(sleep):
     first = sleep.bootstrap(10)
     np.testing.assert_array_equal(sleep.bootstrap(10, seed=first.entropy).draws, first.draws)
+    assert isinstance(first.entropy, int)
+    sequence = np.random.SeedSequence(5, spawn_key=(2,))
+    first = sleep.bootstrap(10, seed=sequence)
+    np.testing.assert_array_equal(sleep.bootstrap(10, seed=sequence).draws, first.draws)
+    np.testing.assert_array_equal(sleep.bootstrap(10, seed=first.entropy).draws, first.draws)
     rng = np.random.default_rng(3)
     one, two = sleep.bootstrap(10, seed=rng), sleep.bootstrap(10, seed=rng)
     assert not np.array_equal(one.draws, two.draws)
+    np.testing.assert_array_equal(sleep.bootstrap(10, seed=two.entropy).draws, two.draws)
     np.testing.assert_array_equal(
         sleep.bootstrap(10, seed=np.random.default_rng(3)).draws, one.draws
     )
@@ -146,6 +152,34 @@ def test_standard_errors_of_beta_are_the_models(sleep):
     np.testing.assert_allclose(ratio, 1.0, atol=0.045)
     bias = frame.loc[["(Intercept)", "Days"], "bias"] / sleep.stderr
     np.testing.assert_allclose(bias, 0.0, atol=4 / np.sqrt(4000))
+
+
+@pytest.mark.parametrize(
+    ("random", "errors", "biases"),
+    [
+        (
+            None,
+            [6.0269, 0.3529, 1.2725, 1.4458, 6.7919, 1.5415],
+            [-0.6044, 0.0590, -0.1369, 0.0172, -0.1570, 0.0430],
+        ),
+        (
+            "all",
+            [4.1272, 0.2926, 0.7407, 1.4734, 3.4931, 0.6482],
+            [-3.4732, 0.2557, -0.4760, 0.0442, -0.0318, 0.0066],
+        ),
+    ],
+)
+def test_as_lme4_boot_mer(sleep, random, errors, biases):
+    # R 4.2, lme4:
+    #   m <- lmer(Reaction ~ Days + (Days|Subject), sleepstudy)
+    #   f <- function(x) c(as.data.frame(VarCorr(x))$sdcor[c(1,3,2,4)], fixef(x))
+    #   b <- bootMer(m, f, nsim=1000, seed=1, use.u=FALSE)   # and TRUE
+    #   apply(b$t, 2, sd, na.rm=TRUE); colMeans(b$t, na.rm=TRUE) - b$t0
+    # 1000 draws there, 4000 here: a standard error has relative error sqrt(1/2000 + 1/8000) = 2.5 %
+    # (draws near normal), a mean one of sqrt(1/1000 + 1/4000) = 0.035 standard deviations. Four.
+    frame = sleep.bootstrap(4000, seed=1, random=random).summary.to_frame()
+    np.testing.assert_allclose(frame["std_error"], errors, rtol=0.1)
+    np.testing.assert_array_less(np.abs(frame["bias"] - biases) / errors, 0.14)
 
 
 def test_kept_effects_leave_only_the_residual():

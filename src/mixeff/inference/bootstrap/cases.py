@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int32]
 Longs = NDArray[np.int64]
+_MOST_SUMS = 50_000_000  # numbers kept for sums per level, 400 MB
 FitLevels = Callable[[Longs, int, Tally], None]
 """Fits the data made of some levels and writes at a position."""
 
@@ -138,7 +139,8 @@ def _fitter(
     """From sums per level where there is one factor, else from the rows."""
     factors = {term.group for term in fit.design.random}
     linear = not isinstance(fit.estimate, GeneralizedEstimate)
-    if linear and len(factors) == 1 and statistic.of_many is not None:
+    sums = clusters.n_levels * (len(fit.design.names) + 1) ** 2
+    if linear and len(factors) == 1 and statistic.of_many is not None and sums <= _MOST_SUMS:
         return _from_sums(fit, statistic, threads)
     return _from_rows(fit, clusters, statistic, threads)
 

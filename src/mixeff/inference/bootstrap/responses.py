@@ -94,10 +94,11 @@ def root_seed(seed: Any, function: str) -> np.random.SeedSequence:
     OptionError
         Neither a whole number, a SeedSequence, a Generator nor None.
     """
+    # One whole number in any case, so that a result can name what it was made from.
     if isinstance(seed, np.random.SeedSequence):
-        return seed
+        return np.random.SeedSequence(_joined(seed.generate_state(4)))
     if isinstance(seed, np.random.Generator):
-        return np.random.SeedSequence(seed.integers(0, 2**32, size=4).tolist())
+        return np.random.SeedSequence(_joined(seed.integers(0, 2**32, size=4)))
     whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
     if seed is not None and (not whole or seed < 0):
         raise OptionError(
@@ -105,6 +106,17 @@ def root_seed(seed: Any, function: str) -> np.random.SeedSequence:
             f"not {seed!r}."
         )
     return np.random.SeedSequence(None if seed is None else int(seed))
+
+
+def whole_entropy(root: np.random.SeedSequence) -> int:
+    """The number a root was made from."""
+    assert isinstance(root.entropy, int)
+    return root.entropy
+
+
+def _joined(words: NDArray[Any]) -> int:
+    """Words of 32 bits as one number."""
+    return sum(int(word) << (32 * place) for place, word in enumerate(words.tolist()))
 
 
 def responses_of(

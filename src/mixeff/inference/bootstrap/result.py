@@ -45,7 +45,7 @@ class Bootstrap:
     estimate : (k,) array, the statistics of the fit itself
     kind : {"parametric", "semiparametric", "case"}
     scheme : str, a sentence: what was drawn or resampled
-    entropy : what makes the same draws again, given as ``seed=``
+    entropy : int, which makes the same draws again, given as ``seed=``
     failed, singular, unconverged : (nsim,) boolean arrays
         Replicates without estimates; with a singular fit; with estimates whose optimality
         conditions do not hold. The last two are kept.
@@ -58,7 +58,7 @@ class Bootstrap:
     estimate: Floats
     kind: str
     scheme: str
-    entropy: Any
+    entropy: int
     failed: Flags
     singular: Flags
     unconverged: Flags

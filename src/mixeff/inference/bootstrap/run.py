@@ -12,7 +12,7 @@ from mixeff.errors import OptionError
 from mixeff.generalized.estimate import GeneralizedEstimate
 from mixeff.inference.bootstrap.cases import acceleration, clusters_of, replicate_cases
 from mixeff.inference.bootstrap.refits import fitter, replicate
-from mixeff.inference.bootstrap.responses import responses_of, root_seed
+from mixeff.inference.bootstrap.responses import responses_of, root_seed, whole_entropy
 from mixeff.inference.bootstrap.result import INTERVALS, Bootstrap, check_level
 from mixeff.inference.bootstrap.statistics import Statistic, all_parameters, of_function
 from mixeff.inference.bootstrap.tally import Tally
@@ -122,7 +122,7 @@ def _result(
         estimate=wanted.observed,
         kind=kind,
         scheme=scheme,
-        entropy=root.entropy,
+        entropy=whole_entropy(root),
         failed=tally.failed,
         singular=tally.singular,
         unconverged=tally.unconverged,

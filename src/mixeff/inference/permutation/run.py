@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mixeff.design.deletions import droppable, without_fixed
 from mixeff.errors import OptionError
 from mixeff.generalized.estimate import GeneralizedEstimate
 from mixeff.inference.bootstrap.likelihood_ratio import (
@@ -29,7 +30,6 @@ from mixeff.model.linear_predictor import fixed_part
 from mixeff.model.options import choose, closest, refuse_unknown
 
 if TYPE_CHECKING:
-    from mixeff.design.design import Design
     from mixeff.formula.tree import Term
     from mixeff.model.fit import LinearMixedModel
     from mixeff.model.mixed import MixedModel
@@ -108,9 +108,15 @@ def _test(
     threads: int | None,
     progress: bool | None,
 ) -> TermTest:
+    smaller = without_fixed(full.design, full.request.parsed.fixed, term, full.request.data)
+    if smaller.X.shape[1] == full.design.X.shape[1]:
+        raise OptionError(
+            f"permutation_test: {term.label} adds nothing to the other terms: without it the model "
+            "is the same."
+        )
     own = _own_columns(full, term)
     how = scheme_for(full.design, full.design.X[:, own], term.label, scheme, within)
-    null = fit_design(replace(full.request, start=None), _without(full.design, own))
+    null = fit_design(replace(full.request, start=None), smaller)
     mean = fixed_part(null.design, null.estimate.beta)
     source = Rearranged.of(mean, full.design.response - mean, how, seed, nsim)
     count = int(how.arrangements) if source.exhaustive else nsim
@@ -127,7 +133,7 @@ def _test(
         p = float(np.mean(known >= observed - TIES))
         notes = [f"{term.label}: all {count} arrangements.", *notes]
     return TermTest(
-        how, observed, p, int(own.sum()), int((~np.isnan(draws)).sum()), draws, tuple(notes)
+        how, observed, p, full.df - null.df, int((~np.isnan(draws)).sum()), draws, tuple(notes)
     )
 
 
@@ -135,11 +141,6 @@ def _own_columns(fit: MixedModel, term: Term) -> NDArray[np.bool_]:
     """(p,) which columns of X belong to a term."""
     place = fit.request.parsed.fixed.terms.index(term) + 1
     return np.asarray(np.array(fit.design.state.assign) == place)
-
-
-def _without(design: Design, own: NDArray[np.bool_]) -> Design:
-    names = tuple(name for name, out in zip(design.names, own, strict=True) if not out)
-    return replace(design, X=np.ascontiguousarray(design.X[:, ~own]), names=names)
 
 
 def _terms(fit: MixedModel, wanted: str | Sequence[str] | None) -> list[Term]:
@@ -152,12 +153,10 @@ def _terms(fit: MixedModel, wanted: str | Sequence[str] | None) -> list[Term]:
     """
     terms = fit.request.parsed.fixed.terms
     known = {term.label: term for term in terms}
-    free = [t for t in terms if not _containing(t, terms)]
-    if wanted is None:
-        if not free:
-            raise OptionError("permutation_test: the model has no fixed-effect term to test.")
-        chosen = free
-    else:
+    chosen = list(droppable(fit.request.parsed.fixed))
+    if not chosen:
+        raise OptionError("permutation_test: the model has no fixed-effect term to test.")
+    if wanted is not None:
         labels = [wanted] if isinstance(wanted, str) else list(wanted)
         for label in labels:
             if label not in known:
@@ -174,17 +173,6 @@ def _terms(fit: MixedModel, wanted: str | Sequence[str] | None) -> list[Term]:
                 f"the interaction but without {term.label} depends on the coding. Test "
                 f"{larger[0].label}, or fit a model without it first."
             )
-    if fit.design.dropped:
-        raise OptionError(
-            "permutation_test: columns of the model were dropped "
-            f"({', '.join(fit.design.dropped)}), so its terms cannot be told apart. Fit a model "
-            "without redundant terms."
-        )
-    if not fit.request.parsed.fixed.intercept:
-        raise OptionError(
-            "permutation_test: without an intercept leaving out a term changes the coding of the "
-            "others. Fit the model with an intercept."
-        )
     return chosen
 
 
