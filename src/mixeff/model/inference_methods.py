@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from mixeff.inference.anova_table import AnovaTable
     from mixeff.inference.bootstrap import Bootstrap
     from mixeff.inference.bootstrap.likelihood_ratio import ReferenceTest
@@ -619,3 +621,53 @@ class InferenceMethods:
         return joint_tests(self._model, by, at=at, weights=weights, ddf=ddf, vcov=vcov)
 
     # --- robust covariance, information (robust.py, conditional_aic.py)
+
+    def robust_vcov(
+        self, kind: str | None = None, *, cluster: Any = None, **unknown: Any
+    ) -> pd.DataFrame:
+        """Cluster-robust (sandwich) covariance matrix of the fixed effects.
+
+        It stays valid if the random effects are misspecified, for many independent clusters. Tests
+        and intervals that use it, with small-sample degrees of freedom, come from the methods that
+        take ``vcov=``, for example ``m.contrast(L, vcov="CR2")``.
+
+        Parameters
+        ----------
+        kind : {None, "CR0", "CR1", "CR2"}
+            None: CR2 for a linear model, CR1 for a generalized one. ``CR0``: without correction.
+            ``CR1``: times m / (m - 1) for m clusters. ``CR2``: unbiased if the fitted model is
+            right (Bell and McCaffrey 2002). A generalized model has CR0 and CR1, from the scores of
+            the Laplace approximation.
+        cluster : None, str or array
+            None: the grouping factor in which all others are nested. Else a column of the data or
+            one value per row. Every level of the random effects must lie within one cluster.
+
+        Returns
+        -------
+        pandas.DataFrame
+            (p, p), coefficient names on both axes.
+
+        Raises
+        ------
+        OptionError
+            Crossed factors link all observations; clusters that split levels of a random effect.
+
+        References
+        ----------
+        Pustejovsky, J. E. and Tipton, E. (2018). Small-sample methods for cluster-robust variance
+        estimation and hypothesis testing in fixed effects models. JBES 36, 672-683.
+
+        Examples
+        --------
+        >>> import mixeff as mx
+        >>> m = mx.lmer("lang ~ IQ + SES + (1 | class)", mx.load_dataset("nlschools"))
+        >>> round(float(m.robust_vcov("CR2").loc["IQ", "IQ"] ** 0.5), 4)
+        0.0849
+        >>> round(float(m.stderr["IQ"]), 4)
+        0.0714
+        """
+        from mixeff.inference.robust import robust_covariance
+        from mixeff.model.options import refuse_unknown
+
+        refuse_unknown("robust_vcov", unknown, ("kind", "cluster"))
+        return robust_covariance(self._model, kind, cluster)
