@@ -58,6 +58,8 @@ def duplicate(value):
 # test_kernels_small_{fit,classes}.py; what leads to them with the blocked system, to the last bit:
 # test_kernels_small_rows.py.
 WHOLE = {"small_fit", "small_fits", "small_point", "response_products", "rescale_roots"}
+# tests/unit/linear/test_linear_unprofiled.py
+WHOLE |= {"small_unprofiled"}
 WHOLE |= {"subtract_fits", "small_arrays", "nested_codes", "term_units", "fixed_units"}
 # Passes over rows with changing weights: test_kernels_weighted.py.
 WHOLE |= {

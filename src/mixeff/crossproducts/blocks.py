@@ -184,6 +184,40 @@ class CrossProducts:
             changed.append(GroupProducts(old.gram, dense))
         return CrossProducts(self.n, new, tuple(changed), self.pairs)
 
+    def transformed(
+        self, *, columns: Sequence[Floats] | None = None, fixed: Floats | None = None
+    ) -> CrossProducts:
+        """Those of other columns: combinations of the old ones, the rows not read again.
+
+        Parameters
+        ----------
+        columns : sequence of (q, q) arrays, optional
+            The new columns of every grouping factor are Z_l times its matrix.
+        fixed : (p + 1, m + 1) array, optional
+            The new fixed columns and response are [X y] times this.
+        """
+        groups, pairs, inner = self.groups, self.pairs, self.fixed
+        if columns is not None:
+            groups = tuple(
+                GroupProducts(np.ascontiguousarray(C.T @ g.gram @ C), g.dense @ C)
+                for g, C in zip(groups, columns, strict=True)
+            )
+            pairs = {
+                (i, k): PairProducts(
+                    p.indptr,
+                    p.indices,
+                    np.ascontiguousarray(columns[i].T @ p.values @ columns[k]),
+                    p.n_columns,
+                )
+                for (i, k), p in pairs.items()
+            }
+        if fixed is not None:
+            groups = tuple(
+                GroupProducts(g.gram, np.ascontiguousarray(fixed.T @ g.dense)) for g in groups
+            )
+            inner = np.ascontiguousarray(fixed.T @ inner @ fixed)
+        return CrossProducts(self.n, inner, groups, pairs)
+
     def __add__(self, other: CrossProducts) -> CrossProducts:
         shape = [(g.n_levels, g.n_columns) for g in self.groups]
         if self.p != other.p or shape != [(g.n_levels, g.n_columns) for g in other.groups]:

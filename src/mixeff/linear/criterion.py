@@ -136,11 +136,25 @@ class LinearEvaluation:
     def _squares(self) -> tuple[Floats, ...]:
         return tuple((z.T @ z) / self.sigma2 for z in self._scores)
 
+    @property
+    def traces(self) -> tuple[Floats, ...]:
+        """H_i = dlog|V| / dSigma_i per term, (q, q) symmetric."""
+        return self._exact_traces if self.continued is None else self.continued.traces
+
+    @property
+    def squares(self) -> tuple[Floats, ...]:
+        """z_i'z_i / sigma^2 per term, at the ``sigma2`` of this point."""
+        return self._squares
+
+    @property
+    def forms(self) -> Floats:
+        """(k, k) t_j'P t_k / sigma^2 in the coordinates of Sigma."""
+        return self._forms
+
     @cached_property
     def sigma_slopes(self) -> tuple[Floats, ...]:
         """Xi_i = dd/dSigma_i = H_i - z_i'z_i / sigma^2 per term, (q, q) symmetric."""
-        traces = self._exact_traces if self.continued is None else self.continued.traces
-        return tuple(H - w for H, w in zip(traces, self._squares, strict=True))
+        return tuple(H - w for H, w in zip(self.traces, self._squares, strict=True))
 
     @cached_property
     def _exact_traces(self) -> tuple[Floats, ...]:
@@ -267,7 +281,7 @@ class LinearEvaluation:
         an optimum the observed information stands in its place where the curvature of the traces
         is known.
         """
-        Xi = [_positive_part(slope) for slope in self.sigma_slopes]
+        Xi = [positive_part(slope) for slope in self.sigma_slopes]
         model = self.average_information + self._bend(Xi)
         observed = self._observed_information
         if observed is None or not _near(self.gradient, model):
@@ -328,7 +342,7 @@ def _agree(new: Floats, old: Floats) -> bool:
     return bool(values[0] > _AGREE and values[-1] < 1.0 / _AGREE)
 
 
-def _positive_part(symmetric: Floats) -> Floats:
+def positive_part(symmetric: Floats) -> Floats:
     """The nearest positive semidefinite matrix."""
     if symmetric.shape[0] == 1:
         return np.maximum(symmetric, 0.0)

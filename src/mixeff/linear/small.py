@@ -135,7 +135,7 @@ def find_optimum(
 def _from_one(
     criterion: LinearCriterion, start: Floats, control: Control, also: Sequence[Floats]
 ) -> Optimum:
-    arrays = _arrays(criterion)
+    arrays = search_arrays(criterion)
     if arrays is None:
         # Small products and eigenvalues outside the kernels only lose by threads of BLAS.
         with one_blas_thread():
@@ -157,7 +157,7 @@ def _from_one(
     return _optimum(criterion, arrays.arrangement, found)
 
 
-def _arrays(criterion: LinearCriterion) -> SmallArrays | None:
+def search_arrays(criterion: LinearCriterion) -> SmallArrays | None:
     """The arrays for the compiled search, None where it is not the faster way."""
     system, partition = criterion.system, criterion.partition
     if isinstance(system, DirectSystem):

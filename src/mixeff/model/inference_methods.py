@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mixeff.inference.bootstrap import Bootstrap
     from mixeff.inference.bootstrap.likelihood_ratio import ReferenceTest
     from mixeff.inference.marginal.tables import EstimateTable
+    from mixeff.inference.profile import Profile
     from mixeff.inference.table import ResultTable
     from mixeff.model.mixed import MixedModel
 
@@ -238,6 +239,59 @@ class InferenceMethods:
         return ranova(self._model, reduce_terms)
 
     # --- profile likelihood (profile/)
+
+    def profile(
+        self,
+        parameters: str | Sequence[str] | None = None,
+        *,
+        alpha_max: float = 0.01,
+        delta: float | None = None,
+        max_points: int = 100,
+        progress: bool | None = None,
+        **unknown: Any,
+    ) -> Profile:
+        """Profile likelihood of standard deviations, correlations, sigma and coefficients.
+
+        Parameters
+        ----------
+        parameters : str or sequence of str, optional
+            Names as the rows of `confint`; ``"theta_"`` takes all variances, ``"beta_"`` all
+            coefficients. None takes all.
+        alpha_max : float
+            The curves go up to |zeta| with this tail probability jointly for all parameters.
+        delta : float, optional
+            Distance of the points in zeta; an eighth of the largest zeta if not given.
+        max_points : int
+            Points on one side of an estimate at most.
+        progress : bool, optional
+            Show a bar on standard error; None shows it when a person watches.
+
+        Returns
+        -------
+        Profile
+            ``.confint(level)``, ``.to_frame()``, ``.density(parameter)``; its notes say so where a
+            REML fit was refitted by maximum likelihood, or a better optimum was met.
+
+        Examples
+        --------
+        >>> import mixeff as mx
+        >>> m = mx.lmer("Yield ~ 1 + (1 | Batch)", mx.load_dataset("Dyestuff"), reml=False)
+        >>> m.profile("sd_(Intercept)|Batch").confint().round(2).to_numpy().tolist()
+        [[12.2, 84.06]]
+        """
+        from mixeff.inference.profile import profile
+        from mixeff.model.options import refuse_unknown
+
+        known = ("parameters", "alpha_max", "delta", "max_points", "progress")
+        refuse_unknown("profile", unknown, known)
+        return profile(
+            self._model,
+            parameters,
+            alpha_max=alpha_max,
+            delta=delta,
+            max_points=max_points,
+            progress=progress,
+        )
 
     # --- bootstrap and permutation (bootstrap/, permutation.py)
 

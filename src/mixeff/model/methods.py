@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
@@ -225,6 +226,7 @@ class FitMethods(InferenceMethods):
         self,
         level: float = 0.95,
         method: str = "wald",
+        parameters: str | Sequence[str] | None = None,
         *,
         ddf: str | None = None,
         vcov: str | None = None,
@@ -236,11 +238,15 @@ class FitMethods(InferenceMethods):
         ----------
         level : float
             Between 0 and 1.
-        method : {"wald", "bootstrap"}
+        method : {"wald", "profile", "bootstrap"}
             ``wald``: estimate -/+ normal quantile times standard error. Standard deviations and
-            correlations have no such intervals; their rows are NaN. ``bootstrap``: takes the
-            arguments of `bootstrap` (``nsim=1000, seed=None, kind="parametric"`` ...) and
-            ``interval="percentile"``, the method of `Bootstrap.confint`.
+            correlations have no such intervals; their rows are NaN. ``profile``: all values the
+            likelihood-ratio test does not reject; a REML fit is refitted by maximum likelihood.
+            ``bootstrap``: takes the arguments of `bootstrap` (``nsim=1000, seed=None,
+            kind="parametric"`` ...) and ``interval="percentile"``, the method of
+            `Bootstrap.confint`.
+        parameters : str or sequence of str, optional
+            Rows wanted, by name; ``"theta_"`` takes all variances, ``"beta_"`` all coefficients.
         ddf : {"auto", "satterthwaite", "kenward-roger", "asymptotic"} or None
             Of Wald intervals: quantiles of t with these degrees of freedom.
         vcov : {None, "CR0", "CR1", "CR2"}
@@ -260,19 +266,14 @@ class FitMethods(InferenceMethods):
         [7.438, 13.497]
         >>> m.confint(ddf="satterthwaite").loc["Days"].round(3).tolist()
         [7.206, 13.729]
+        >>> m.confint(method="profile", parameters="Days").loc["Days"].round(3).tolist()
+        [7.359, 13.576]
         """
-        from mixeff.inference.wald import wald_table
-        from mixeff.model.options import choose, refuse_unknown
+        from mixeff.inference.intervals import intervals
 
-        choose("confint", "method", method, ("wald", "bootstrap"))
-        if method == "bootstrap":
-            from mixeff.inference.bootstrap import bootstrap_intervals
-
-            chosen = {"ddf": ddf, "vcov": vcov}
-            unknown |= {name: value for name, value in chosen.items() if value is not None}
-            return bootstrap_intervals(self._fit, level, unknown)
-        refuse_unknown("confint", unknown, ("level", "method", "ddf", "vcov"))
-        return wald_table(self._fit, level, ddf, vcov).to_frame()
+        options = {"ddf": ddf, "vcov": vcov}
+        unknown |= {name: value for name, value in options.items() if value is not None}
+        return intervals(self._fit, level, method, parameters, unknown)
 
     def update(self, formula: str | None = None, **arguments: Any) -> Self:
         """Fit again with some arguments of the call changed.

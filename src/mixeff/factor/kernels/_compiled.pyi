@@ -386,6 +386,19 @@ def fixed_units(
     /,
 ) -> tuple[Floats, Floats]: ...
 def nested_codes(left: Codes, n_left: int, right: Codes, n_right: int, /) -> tuple[bool, bool]: ...
+def small_unprofiled(
+    G: Floats,
+    pointer: Longs,
+    columns: Codes,
+    B: Floats,
+    A: Floats,
+    blocks: Longs,
+    terms: Longs,
+    n: int,
+    theta: Floats,
+    log_tau: float,
+    /,
+) -> tuple[bool, float, float, Floats, Floats, Floats, Floats]: ...
 def small_point(
     G: Floats,
     pointer: Longs,

@@ -112,6 +112,8 @@ nb::tuple term_units(Mat basis, Vec theta, Mat modes, int64_t first, double scal
 nb::tuple fixed_units(Mat basis, Vec projection, double scale, double center, Vec constant,
                       Vec beta, Mat covariance);
 nb::tuple nested_codes(Codes left, int64_t n_left, Codes right, int64_t n_right);
+nb::tuple small_unprofiled(Cube G, Longs pointer, Codes columns, Mat B, Mat A, Longs blocks,
+                           Longs terms, int64_t n, Vec theta, double log_tau);
 nb::tuple small_point(Cube G, Longs pointer, Codes columns, Mat B, Mat A, Longs blocks, Longs terms,
                       int64_t n, bool reml, Vec theta, bool by_class, int term, Vec direction);
 Array response_products(Codes codes, int64_t n_levels, Mat values, Vec shift, Vec scale,

@@ -77,6 +77,7 @@ NB_MODULE(_compiled, m) {
     def(m, "fixed_units", &fixed_units);
     def(m, "nested_codes", &nested_codes);
     def(m, "small_point", &small_point);
+    def(m, "small_unprofiled", &small_unprofiled);
     def(m, "response_products", &response_products);
     def(m, "rescale_roots", &rescale_roots);
     def(m, "subtract_fits", &subtract_fits);

@@ -202,6 +202,31 @@ nb::tuple small_point(Cube G, Longs pointer, Codes columns, Mat B, Mat A, Longs 
                           slopes_out, along, beta_out, covariance_out, modes_out, tail_out);
 }
 
+// The criterion with the residual variance exp(log_tau) given: value, gradient (k + 1), Hessian model
+// and Xi, log_tau the last parameter; with them beta and r^2 at theta.
+nb::tuple small_unprofiled(Cube G, Longs pointer, Codes columns, Mat B, Mat A, Longs blocks,
+                           Longs terms, int64_t n, Vec theta, double log_tau) {
+    SmallModel model = describe(G, pointer, columns, B, A, blocks, terms, n, false);
+    if (int(theta.shape(0)) != model.k) throw std::invalid_argument("small_unprofiled: theta");
+    const size_t k = size_t(model.k), p = size_t(model.fixed);
+    double *gradient, *hessian, *slopes, *beta;
+    auto gradient_out = owned<double>({k + 1}, gradient);
+    auto hessian_out = owned<double>({k + 1, k + 1}, hessian);
+    auto slopes_out = owned<double>({size_t(model.slopes)}, slopes);
+    auto beta_out = owned<double>({p}, beta);
+    SmallSystem system(model);
+    SmallPoint point;
+    std::copy(theta.data(), theta.data() + k, point.theta);
+    system.evaluate(point);
+    if (std::isfinite(point.value)) {
+        system.solution(point, beta, nullptr, nullptr, nullptr);
+        system.derive_unprofiled(point, std::exp(log_tau), gradient, hessian);
+        std::copy(point.Xi, point.Xi + model.slopes, slopes);
+    }
+    return nb::make_tuple(system.broken, point.value, system.pwrss, gradient_out, hessian_out,
+                          slopes_out, beta_out);
+}
+
 // Z_l'y for many responses: rows of the working columns (values - shift) / scale (n, q) times rows
 // of `responses` (n, m), summed by level -> (m, levels * q). Sums run over the rows in order,
 // whatever the number of threads.

@@ -92,6 +92,10 @@ public:
     bool broken = false;
     double pwrss = 0.0;
 
+    // Gradient, Hessian model and Xi with the residual variance `tau` given instead of profiled out:
+    // k + 1 parameters, log tau last. The value is set too.
+    void derive_unprofiled(SmallPoint &point, double tau, double *gradient, double *hessian);
+
 private:
     template <int Q, int Rows> double eliminate();
     template <int Q, int Rows, int K> void differentiate();
@@ -102,7 +106,7 @@ private:
     void invert_tail();
     void tail_derivatives();
     void add_directions();
-    void collect(SmallPoint &point);
+    void collect(SmallPoint &point, double sigma2, bool profiled, double *scores);
     void block_factors(const double *theta);
     void times_Lambda_transposed(double *column) const;
     bool invert_if_sound(const double *Lambda, int q, double *inverse) const;

@@ -614,11 +614,12 @@ void SmallSystem::add_directions() {
     }
 }
 
-// Xi, gradient and Hessian model from H, zz' and the information.
-void SmallSystem::collect(SmallPoint &point) {
-    const double nu = model.nu(), sigma2 = pwrss / nu;
+// Xi, gradient and Hessian model from H, zz' and the information, at the residual variance given;
+// `profiled`: it is the best one, which the Hessian allows for. `slopes`: y'P V_j P y.
+void SmallSystem::collect(SmallPoint &point, double sigma2, bool profiled, double *slopes) {
+    const double nu = model.nu();
     const int k = model.k;
-    double slopes[max_theta], Lambda[max_theta * max_theta];
+    double Lambda[max_theta * max_theta];
     for (const SmallTerm &t : model.terms) {
         const int64_t q = t.block ? model.blocks[size_t(t.block - 1)].q : model.q;
         const double *h = H.data() + slot[size_t(t.block)], *zz = ZZ.data() + slot[size_t(t.block)];
@@ -661,7 +662,8 @@ void SmallSystem::collect(SmallPoint &point) {
             const bool same = parameters[size_t(i)].term == parameters[size_t(j)].term;
             point.hessian[i * k + j] =
                 0.5 * (information[i * k + j] + information[j * k + i]) / sigma2 -
-                slopes[i] * slopes[j] / (nu * sigma2 * sigma2) + (same ? second[i * k + j] : 0.0);
+                (profiled ? slopes[i] * slopes[j] / (nu * sigma2 * sigma2) : 0.0) +
+                (same ? second[i * k + j] : 0.0);
         }
 }
 
@@ -699,8 +701,28 @@ void SmallSystem::derive(SmallPoint &point) {
         tail_derivatives();
     }
     add_directions();
-    collect(point);
+    double slopes[max_theta];
+    collect(point, pwrss / model.nu(), true, slopes);
     derived = point.derived = true;
+}
+
+void SmallSystem::derive_unprofiled(SmallPoint &point, double tau, double *gradient,
+                                    double *hessian) {
+    derive(point);
+    if (!std::isfinite(point.value)) return;
+    const double nu = model.nu(), ratio = pwrss / tau;
+    const int k = model.k, m = k + 1;
+    double slopes[max_theta];
+    collect(point, tau, false, slopes);
+    point.derived = false;  // what it holds is not of the profiled criterion
+    point.value += nu * (std::log(tau * nu / pwrss) - 1.0) + ratio;
+    for (int i = 0; i < k; ++i) {
+        gradient[i] = point.gradient[i];
+        for (int j = 0; j < k; ++j) hessian[i * m + j] = point.hessian[i * k + j];
+        hessian[i * m + k] = hessian[k * m + i] = slopes[i] / tau;
+    }
+    gradient[k] = nu - ratio;
+    hessian[k * m + k] = ratio;
 }
 
 double SmallSystem::curvature_along(SmallPoint &point, int term, const double *v) {

@@ -1,0 +1,251 @@
+"""The criterion of the parameters that are left, as ``optimize`` wants it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg.lapack import dpotrf, dpotrs
+
+from mixeff.control import Control
+from mixeff.errors import ConvergenceError
+from mixeff.inference.profile.restriction import PlainPartition, Restriction
+from mixeff.optimize.newton import newton
+from mixeff.optimize.problem import Counted
+from mixeff.optimize.solve import solve
+
+Floats = NDArray[np.float64]
+
+_EDGE = 2e-2  # a relative standard deviation below this may belong at zero
+_STEPS, _REMEMBERED = 15, 3
+_SOUND = 1e-10  # smallest eigenvalue, relative to the largest, of a Hessian that is used as it is
+
+
+class Full(Protocol):
+    """The criterion at one z; see ``UnprofiledBlocked`` and ``LaplaceEvaluation``."""
+
+    @property
+    def value(self) -> float:
+        """In deviance units."""
+        ...
+
+    @property
+    def noise(self) -> float:
+        """How far rounding may have moved it."""
+        ...
+
+    @property
+    def gradient(self) -> Floats:
+        """dvalue/dz."""
+        ...
+
+    @property
+    def hessian(self) -> Floats:
+        """Positive semidefinite model of the second derivatives."""
+        ...
+
+    @property
+    def sigma_slopes(self) -> tuple[Floats, ...]:
+        """Xi per term."""
+        ...
+
+    def curvature_along(self, term: int, direction: Floats) -> float:
+        """Second derivative along Sigma_term + t v v'."""
+        ...
+
+
+class FullProblem(Protocol):
+    """The criterion of all parameters."""
+
+    def evaluate(self, z: Floats, /) -> Any:
+        """A ``Full``."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class RestrictedEvaluation:
+    """The criterion at x, the profiled parameter held at v."""
+
+    full: Full
+    restriction: Restriction
+    theta: Floats  # x, by the name the optimizer knows
+    v: float
+
+    @property
+    def memory(self) -> tuple[int, float]:
+        """See ``optimize.newton.memory_of``."""
+        found: tuple[int, float] = getattr(self.full, "memory", (3, 1e-6))
+        return found
+
+    @property
+    def value(self) -> float:
+        """The criterion."""
+        return self.full.value
+
+    @property
+    def noise(self) -> float:
+        """How far rounding may have moved it."""
+        return self.full.noise
+
+    @cached_property
+    def _jacobian(self) -> Floats:
+        return self.restriction.jacobian(self.theta, self.v)
+
+    @cached_property
+    def gradient(self) -> Floats:
+        """By the chain rule."""
+        return self.full.gradient @ self._jacobian
+
+    @cached_property
+    def hessian(self) -> Floats:
+        """By the chain rule; the bend of g is left out where it would make it indefinite."""
+        J = self._jacobian
+        model = J.T @ self.full.hessian @ J
+        bend = self.restriction.bend(self.theta, self.v, self.full.gradient)
+        if bend is None:
+            return model
+        values = np.linalg.eigvalsh(model + bend)
+        if values[0] > _SOUND * values[-1]:
+            return model + bend
+        return model + np.maximum(bend, 0.0)  # diagonal
+
+    @property
+    def slope(self) -> float:
+        """Derivative of the minimum in v where x is at its minimum (envelope theorem)."""
+        return float(self.full.gradient @ self.restriction.along(self.theta, self.v))
+
+    @property
+    def sigma_slopes(self) -> tuple[Floats, ...]:
+        """Xi of what x has of every term."""
+        every = self.full.sigma_slopes
+        return tuple(every[i.term][i.first :, i.first :] for i in self.restriction.layout.inner)
+
+    def curvature_along(self, term: int, direction: Floats) -> float:
+        """Second derivative along Sigma_term + t v v'."""
+        inner = self.restriction.layout.inner[term]
+        padded = np.concatenate([np.zeros(inner.first), direction])
+        return self.full.curvature_along(inner.term, padded)
+
+
+@dataclass(frozen=True, slots=True)
+class RestrictedProblem:
+    """The criterion as a function of x."""
+
+    full: FullProblem
+    restriction: Restriction
+    v: float
+
+    @property
+    def partition(self) -> PlainPartition:
+        """How x makes covariance matrices."""
+        return self.restriction.layout.partition
+
+    def evaluate(self, theta: Floats) -> RestrictedEvaluation:
+        """At x."""
+        with np.errstate(over="ignore"):
+            z = self.restriction.expand(theta, self.v)
+        if not np.isfinite(z).all():
+            raise ConvergenceError("A parameter is not finite.")
+        return RestrictedEvaluation(self.full.evaluate(z), self.restriction, theta, self.v)
+
+    def reordered(self, partition: Any) -> RestrictedProblem:
+        """The order is fixed."""
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Minimum:
+    """The best x at one v.
+
+    Attributes
+    ----------
+    evaluation : RestrictedEvaluation
+    ok : bool, the optimality conditions hold
+    evaluations : int
+    """
+
+    evaluation: RestrictedEvaluation
+    ok: bool
+    evaluations: int
+
+
+def minimize(problem: RestrictedProblem, starts: Sequence[Floats], control: Control) -> Minimum:
+    """From the first of the starts where the criterion can be evaluated.
+
+    Newton's method alone in the interior; with the conditions at the boundary, and the second
+    optimizer, where a variance is near zero or Newton's method ends without an optimum.
+
+    Raises
+    ------
+    ConvergenceError
+        It can be evaluated at none of them.
+    """
+    counted = Counted(problem)
+    if not problem.restriction.layout.n_free:
+        only = problem.evaluate(np.empty(0))
+        return Minimum(only, math.isfinite(only.value), 1)
+    for x in starts:
+        first = counted.evaluate(x)
+        if math.isfinite(first.value):
+            break
+    else:
+        raise ConvergenceError("The criterion cannot be evaluated at any start.")
+    assert isinstance(first, RestrictedEvaluation)
+    near = follow(counted, first, control.tolerance)
+    if near is not None and not _near_edge(problem, near.theta):
+        return Minimum(near, True, counted.evaluations)
+    result = newton(
+        counted, first, tolerance=control.tolerance, max_evaluations=control.max_evaluations
+    )
+    found, ok, more = result.evaluation, result.converged, 0
+    if not ok or _near_edge(problem, found.theta):
+        optimum = solve(problem, found.theta, control, others=())
+        found, ok, more = optimum.evaluation, optimum.ok, optimum.evaluations
+    assert isinstance(found, RestrictedEvaluation)
+    return Minimum(found, ok, counted.evaluations + more)
+
+
+def follow(
+    problem: Counted, start: RestrictedEvaluation, tolerance: float
+) -> RestrictedEvaluation | None:
+    """Plain Newton steps from a start that is close; None where one of them fails.
+
+    The points of a path are many and near each other: what guards a search from afar costs more
+    than these steps. As in ``optimize.newton``, steps taken correct the model of the Hessian.
+    """
+    current, steps = start, list[tuple[Floats, Floats]]()
+    resolved = max(tolerance, 1e-13 * abs(start.value))
+    for _ in range(_STEPS):
+        H, gradient = current.hessian, current.gradient
+        for s, y in steps:
+            Hs = H @ s
+            model, actual = float(s @ Hs), float(s @ y)
+            if model > 0 and 0.2 * model < actual < 5.0 * model:
+                H = H - np.outer(Hs, Hs / model) + np.outer(y, y / actual)
+        lower, bad = dpotrf(H, lower=1)
+        if bad:
+            return None
+        step = -dpotrs(lower, gradient, lower=1)[0]
+        gain = -0.5 * float(gradient @ step)
+        if gain < resolved:
+            return current
+        trial = problem.evaluate(current.theta + step)
+        if not trial.value < current.value - 0.1 * gain:
+            return None
+        assert isinstance(trial, RestrictedEvaluation)
+        steps = [*steps, (step, trial.gradient - gradient)][-_REMEMBERED:]
+        current = trial
+    return None
+
+
+def _near_edge(problem: RestrictedProblem, x: Floats) -> bool:
+    """Some variance of some term is near zero."""
+    for Lambda in problem.partition.term_factors(x):
+        if np.abs(np.diagonal(Lambda)).min() < _EDGE:
+            return True
+    return False

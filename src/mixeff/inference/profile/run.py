@@ -1,0 +1,150 @@
+"""Profiles and profile intervals as the methods of a fit give them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from mixeff.errors import ConvergenceWarning, OptionError
+from mixeff.frames.notices import notify
+from mixeff.inference.profile.curve import Curve
+from mixeff.inference.profile.engine import (
+    Engine,
+    adopting,
+    likelihood_fit,
+    parameter_names,
+)
+from mixeff.inference.profile.result import Profile, intervals
+from mixeff.inference.wald import IntervalTable
+from mixeff.model.options import closest
+from mixeff.model.progress import ProgressBar
+
+if TYPE_CHECKING:
+    from mixeff.model.mixed import MixedModel
+
+GROUPS = ("theta_", "beta_")
+"""lme4's words for all variance parameters (with sigma) and all coefficients."""
+
+
+def profile(
+    fit: MixedModel,
+    parameters: str | Sequence[str] | None = None,
+    *,
+    alpha_max: float = 0.01,
+    delta: float | None = None,
+    max_points: int = 100,
+    progress: bool | None = None,
+) -> Profile:
+    """See `InferenceMethods.profile`."""
+    from scipy.special import chdtri
+
+    if not 0 < alpha_max < 1:
+        raise OptionError(f"profile: alpha_max must lie between 0 and 1, not {alpha_max!r}.")
+    if delta is not None and not (_is_number(delta) and delta > 0):
+        raise OptionError(f"profile: delta must be a positive number, not {delta!r}.")
+    if isinstance(max_points, bool) or not isinstance(max_points, int) or max_points < 2:
+        raise OptionError(f"profile: max_points must be an integer from 2 on, not {max_points!r}.")
+    names = chosen("profile", fit, parameters)
+    fit, notes = likelihood_fit(fit)
+    # As lme4's: far enough for joint regions of all parameters.
+    cutoff = math.sqrt(float(chdtri(len(parameter_names(fit)), alpha_max)))
+    step = cutoff / 8.0 if delta is None else float(delta)
+
+    def work(engine: Engine) -> dict[str, Curve]:
+        curves = {}
+        with watched(len(names), fit, progress) as bar:
+            for done, name in enumerate(names):
+                path = engine.path(name)
+                if path is not None:
+                    path.trace(cutoff, step, max_points)
+                    path.refined()
+                    curves[name] = Curve.of(name, path)
+                bar.show(done + 1)
+        return curves
+
+    engine, curves, adopted = adopting(fit, work)
+    for sentence in adopted:
+        notify(sentence, ConvergenceWarning)
+    notes = (*notes, *adopted, *remarks(engine, names))
+    return Profile(engine.fit, engine.names, names, curves, cutoff, notes, engine)
+
+
+def profile_intervals(
+    fit: MixedModel,
+    level: float,
+    parameters: str | Sequence[str] | None = None,
+    progress: bool | None = None,
+) -> IntervalTable:
+    """See `FitMethods.confint`: the limits alone, without the curves."""
+    names = chosen("confint", fit, parameters)
+    fit, _ = likelihood_fit(fit)
+
+    def work(engine: Engine) -> IntervalTable:
+        with watched(len(names), fit, progress) as bar:
+            for done, name in enumerate(names):
+                intervals(engine, (name,), level)
+                bar.show(done + 1)
+        return intervals(engine, names, level)
+
+    _, found, adopted = adopting(fit, work)
+    for sentence in adopted:
+        notify(sentence, ConvergenceWarning)
+    return found
+
+
+def watched(total: int, fit: MixedModel, progress: bool | None) -> ProgressBar:
+    """A progress bar as `refit_many` has it."""
+    return ProgressBar(total, fit.request.control.progress if progress is None else progress)
+
+
+def chosen(
+    function: str, fit: MixedModel, parameters: str | Iterable[str] | None
+) -> tuple[str, ...]:
+    """The parameters asked for, in the order of all.
+
+    Raises
+    ------
+    OptionError
+        Unknown, or none.
+    """
+    every = parameter_names(fit)
+    if parameters is None:
+        return every
+    fixed = fit.design.names
+    if isinstance(parameters, str):
+        parameters = [parameters]
+    wanted: set[str] = set()
+    for name in parameters:
+        if name in GROUPS and name not in every:
+            wanted |= set(fixed if name == "beta_" else every[: len(every) - len(fixed)])
+            continue
+        if name not in every:
+            near = closest(name, every) if isinstance(name, str) else None
+            hint = f'Did you mean "{near}"?' if near else f"There are {', '.join(every)}."
+            raise OptionError(f"{function}: the model has no parameter {name!r}. {hint}")
+        wanted.add(name)
+    if not wanted:
+        raise OptionError(f"{function}: parameters is empty; None takes all.")
+    return tuple(name for name in every if name in wanted)
+
+
+def remarks(engine: Engine, names: Sequence[str]) -> tuple[str, ...]:
+    """What limits the curves: searches that failed, folds, correlations that do not exist."""
+    notes = []
+    for name in names:
+        path = engine.path(name)
+        if path is None:
+            notes.append(
+                f"{name} has no profile: one of its standard deviations is estimated as zero."
+            )
+            continue
+        if path.failed:
+            notes.append(f"{name}: at {path.failed} points no optimum of the others was reached.")
+        if path.folds:
+            notes.append(f"{name}: zeta is not monotone; intervals end where it is first crossed.")
+    return tuple(notes)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
