@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 import warnings
 
 import numpy as np
@@ -12,6 +14,7 @@ from scipy import stats
 import mixeff as mx
 from mixeff.inference.bootstrap.pools import effect_pool, residual_pool
 from mixeff.inference.bootstrap.responses import responses_of, root_seed
+from mixeff.model import progress
 
 SLEEP = "Reaction ~ Days + (Days | Subject)"
 
@@ -410,3 +413,25 @@ def test_bad_interval_arguments(sleep, cbpp):
 def test_a_statistic_that_changes_its_names(sleep):
     with pytest.raises(mx.OptionError, match="as many numbers, under the same names"):
         sleep.bootstrap(3, statistic=lambda m: [1.0] if m is sleep else [1.0, 2.0])
+
+
+def test_progress(sleep, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setattr(progress, "_PATIENCE", 0.0)
+    sleep.bootstrap(1100, seed=1)
+    assert "1024/1100" in stream.getvalue()
+    assert stream.getvalue().endswith("1100/1100, 0 s left \n")
+    stream.truncate(0)
+    sleep.bootstrap(4, seed=1, statistic=lambda m: m.sigma)
+    assert "3/4" in stream.getvalue()
+    stream.truncate(0)
+    sleep.bootstrap(30, seed=1, kind="case")
+    assert "17/30" in stream.getvalue()
+    stream.truncate(0)
+    sleep.bootstrap(1100, seed=1, progress=False)
+    assert stream.getvalue().strip("\0") == ""

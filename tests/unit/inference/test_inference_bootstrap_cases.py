@@ -155,3 +155,21 @@ def test_sums_take_no_statistic_of_the_caller():
         _fitter(fit, clusters, statistic, 1)(same, 0, tally)
         # Every level once is the data: the fit itself.
         np.testing.assert_allclose(tally.values[0], parameters_of_fit(fit), rtol=1e-7)
+
+
+def test_troubles_of_generalized_fits_are_counted():
+    # Treatment b has one success in all, in level 0: where 0 is not drawn the responses of b are
+    # failures alone, which no finite coefficient fits.
+    g = np.repeat(np.arange(6), 10)
+    rng = np.random.default_rng(1)
+    data = pd.DataFrame({"g": g, "y": (rng.random(60) < 0.5) * 1})
+    data["treatment"] = np.where(np.arange(60) % 2 == 0, "a", "b")
+    data.loc[data["treatment"] == "b", "y"] = 0
+    data.loc[1, "y"] = 1
+    fit = mx.glmer("y ~ treatment + (1 | g)", data, family="binomial")
+    found = fit.bootstrap(12, kind="case", seed=3)
+    drawn = np.random.default_rng(np.random.SeedSequence(3)).integers(6, size=(12, 6))
+    without = int((~(drawn == 0).any(axis=1)).sum())
+    assert without > 0
+    separated = [n for sentence, n in found.messages.items() if "treatmentb" in sentence]
+    assert sum(separated) == without

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mixeff.design.binomial import check_varies
 from mixeff.errors import DesignError, MixeffError, OptionError
 from mixeff.generalized.estimate import GeneralizedEstimate
 from mixeff.inference.bootstrap.refits import UNCONVERGED, record, with_threads
@@ -184,6 +185,8 @@ def _from_rows(
 
         def make() -> MixedModel:
             design = resampled_design(fit.design, order[places], copies)
+            if fit.family == "binomial":
+                check_varies("of the levels drawn", design.response)
             return recipe(fit).fit(request, design)
 
         record(make, at, statistic, tally)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from mixeff.errors import MixeffError, MixeffWarning, OptionError
 from mixeff.generalized.estimate import GeneralizedEstimate
+from mixeff.generalized.notes import is_advice
 from mixeff.inference.bootstrap.statistics import Statistic
 from mixeff.inference.bootstrap.tally import Tally
 from mixeff.linear.many import Batch, ManyEstimates
@@ -139,14 +140,20 @@ def record(make: Callable[[], MixedModel], at: int, statistic: Statistic, tally:
             tally.fail(at, error)
             return
     tally.singular[at] = one.is_singular
-    if not _converged(one):
-        tally.unconverged[at] = True
-        tally.say(one.convergence.sentence)
+    ok, troubles = _verdict(one)
+    tally.unconverged[at] = not ok
+    for sentence in troubles:
+        tally.say(sentence)
 
 
-def _converged(one: MixedModel) -> bool:
-    """Whether the optimality conditions hold, without computing what nobody reads."""
+def _verdict(one: MixedModel) -> tuple[bool, list[str]]:
+    """Whether the optimality conditions hold, and what a fit would have warned of."""
     estimate = one.estimate
-    if isinstance(estimate, GeneralizedEstimate):
-        return estimate.sound or estimate.convergence.ok
-    return estimate.outcome.ok
+    if not isinstance(estimate, GeneralizedEstimate):
+        ok = estimate.outcome.ok
+        return ok, [] if ok else [estimate.convergence.sentence]
+    if estimate.sound:  # known without computing what nobody reads
+        return True, []
+    troubles = [note for note in estimate.notes if not is_advice(note)]
+    ok = estimate.convergence.ok
+    return ok, troubles if ok else [*troubles, estimate.convergence.sentence]

@@ -134,7 +134,7 @@ class Bootstrap:
             known = self._known(j)
             if known.size > 1 and np.isfinite(self.estimate[j]):
                 bounds[j] = self._interval(known, j, level, method)
-        notes = [_SENTENCES[method], *self.notes, *self._limits(bounds, level)]
+        notes = [_SENTENCES[method], *self.notes, *self._limits(bounds, level, method)]
         return ResultTable(
             f"{100 * level:g} % bootstrap confidence intervals ({method}), {len(self)} replicates",
             self.names,
@@ -178,11 +178,11 @@ class Bootstrap:
             )
         return accelerated(known, estimate, level, float(self.acceleration[j]))
 
-    def _limits(self, bounds: Floats, level: float) -> list[str]:
+    def _limits(self, bounds: Floats, level: float, method: str) -> list[str]:
         """What a reader should not trust."""
         notes = []
         good = int((~self.failed).sum())
-        if (good + 1) * (1 - level) / 2 < 1:
+        if method not in ("normal", "shortest") and (good + 1) * (1 - level) / 2 < 1:
             notes.append(
                 f"{good} draws are too few for {100 * level:g} % intervals: bounds are the extreme "
                 "draws."
