@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +68,10 @@ class Prepared:
     coordinates: Coordinates
     traces: ExactTraces | None = None
     layout: Layout | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Copies and pickles leave out what can be made again.
+        return Prepared, (self.source, self.partition, self.coordinates, self.traces)
 
     @property
     def products(self) -> CrossProducts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
 
 import numpy as np
 import pytest
@@ -135,3 +136,20 @@ def test_a_response_without_residual_is_named():
     Y[:, 7] = np.arange(5.0)[design.random[1].codes]  # constant within the levels of h
     with pytest.raises(DesignError, match="Column 7"):
         fit_many(design, like, Y, control=CONTROL)
+
+
+def test_a_pickled_fit_leaves_out_the_layout_and_refits_alike():
+    """What can be made again is not stored; the layout made anew gives the very same numbers."""
+    design, Y = CASES["not small"]
+    like = fit_linear(design, reml=True, control=CONTROL)
+    assert like.prepared is not None
+    assert like.prepared.layout is not None
+    stored = pickle.loads(pickle.dumps(like))
+    assert stored.prepared.layout is None
+    own = dataclasses.replace(design, response=Y[:, 1].copy())
+    one = fit_linear(own, reml=True, control=CONTROL, like=like)
+    two = fit_linear(own, reml=True, control=CONTROL, like=stored)
+    assert one.criterion == two.criterion
+    np.testing.assert_array_equal(one.theta, two.theta)
+    for mine, want in zip(one.modes, two.modes, strict=True):
+        np.testing.assert_array_equal(mine, want)
