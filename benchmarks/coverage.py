@@ -14,7 +14,7 @@ import argparse
 import json
 import sys
 import warnings
-from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ import mixeff as mx
 ROOT = Path(__file__).resolve().parent.parent
 Floats = NDArray[np.float64]
 LEVEL = 0.95
+SEED = 20261123
+CHUNK = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,14 @@ class Tally:
         held = self.covered.setdefault(method, {}).setdefault(name, [])
         held.append(bool(lower <= truth <= upper))
 
+    def add(self, other: Tally) -> None:
+        """Count what another one counted."""
+        for method, found in other.rejected.items():
+            self.rejected.setdefault(method, []).extend(found)
+        for method, by in other.covered.items():
+            for name, held in by.items():
+                self.covered.setdefault(method, {}).setdefault(name, []).extend(held)
+
     def record(self) -> dict[str, Any]:
         """Percentages, with their number of data sets."""
         return {
@@ -170,31 +180,42 @@ def likelihood_ratio(design: Design, data: dict[str, Any], Y: Floats, tally: Tal
         tally.test("likelihood ratio", float(p_value))
 
 
-def watched(work: range, title: str) -> Iterator[int]:
-    """The steps of the work, with a line of progress where a person watches."""
-    for step in work:
-        if sys.stderr.isatty() and step % 20 == 0:
-            print(f"\r{title}: {step} of {len(work)}", end="", file=sys.stderr)
-        yield step
-
-
-def run(design: Design, count: int, replicates: int) -> dict[str, Any]:
-    """One design."""
-    rng = np.random.default_rng(20261123)
-    data = columns(design, rng)
-    Y = responses(design, data, count, rng)
-    tally = Tally()
+def judge_some(design: Design, Y: Floats, first: int, replicates: int) -> tuple[Tally, int]:
+    """The data sets in the columns of Y, of which ``first`` is the number of the first."""
+    tally, singular = Tally(), 0
+    data = columns(design, np.random.default_rng(SEED))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # singular fits are part of the matter, and counted
-        first = mx.lmer(design.formula, data | {"y": Y[:, 0]}, control=mx.Control(threads=1))
-        singular = 0
-        for j in watched(range(count), design.name):
-            fit = first.refit(Y[:, j])
+        model = mx.lmer(design.formula, data | {"y": Y[:, 0]}, control=mx.Control(threads=1))
+        for j in range(Y.shape[1]):
+            fit = model.refit(Y[:, j])
             singular += fit.is_singular
-            judge(design, fit, tally, replicates, seed=j)
+            judge(design, fit, tally, replicates, seed=first + j)
+    return tally, singular
+
+
+def run(design: Design, count: int, replicates: int, workers: int) -> dict[str, Any]:
+    """One design; the result is the same for any number of workers."""
+    rng = np.random.default_rng(SEED)
+    data = columns(design, rng)
+    Y = responses(design, data, count, rng)
+    starts = range(0, count, CHUNK)
+    tally, singular = Tally(), 0
+    with ProcessPoolExecutor(workers) as pool:
+        parts = [
+            pool.submit(judge_some, design, Y[:, j : j + CHUNK], j, replicates) for j in starts
+        ]
+        for done, part in enumerate(parts, start=1):
+            own, found = part.result()
+            tally.add(own)
+            singular += found
+            if sys.stderr.isatty():
+                print(f"\r{design.name}: {done} of {len(parts)}", end="", file=sys.stderr)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         likelihood_ratio(design, data, Y, tally)
     about = {"title": design.title, "formula": design.formula, "tested": design.tested}
-    return {**about, "data_sets": count, "singular": int(singular), **tally.record()}
+    return {**about, "data_sets": count, "singular": singular, **tally.record()}
 
 
 def main() -> None:
@@ -202,11 +223,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-sets", type=int, default=10_000)
     parser.add_argument("--replicates", type=int, default=1_000, help="of each bootstrap")
+    parser.add_argument("--workers", type=int, default=2, help="processes")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "coverage.json")
     options = parser.parse_args()
     record = {
         "replicates": options.replicates,
-        "designs": {d.name: run(d, options.data_sets, options.replicates) for d in DESIGNS},
+        "designs": {
+            d.name: run(d, options.data_sets, options.replicates, options.workers) for d in DESIGNS
+        },
     }
     options.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(record, indent=1))
