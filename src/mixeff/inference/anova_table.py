@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mixeff.errors import OptionError
 from mixeff.generalized.estimate import GeneralizedEstimate
-from mixeff.inference.method import FTest, Method, method_of
+from mixeff.inference.method import Asymptotic, FTest, Method, method_of
 from mixeff.inference.table import Column, ResultTable
 from mixeff.inference.term_hypotheses import (
     TermHypothesis,
@@ -24,6 +24,7 @@ from mixeff.inference.term_hypotheses import (
     own_coefficients,
     sequential,
 )
+from mixeff.inference.working_covariance import working_covariance
 from mixeff.model.options import choose
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ EMPTY = (
     "which combinations of levels have data."
 )
 GONE = "Not tested, as other terms determine all of their columns: {}."
+WORKING = "The variances are taken as known: weighted least squares at the optimum, as in lme4."
 NO_P = "No p values: ddf=None asks for no reference distribution."
 
 
@@ -103,10 +105,12 @@ def anova_of_terms(
         raise OptionError('anova: hypotheses="coefficients" is a table of type 3.')
     method = method_of(fit, ddf, vcov, function="anova")
     generalized = isinstance(fit.estimate, GeneralizedEstimate)
+    if isinstance(fit.estimate, GeneralizedEstimate) and (type, ddf, vcov) == (1, None, None):
+        method = Asymptotic(working_covariance(fit.design, fit.estimate))
     chi_square = ddf == "asymptotic" or (generalized and ddf is not None)
     terms = _hypotheses(fit, type, method, chi_square or ddf is None, hypotheses)
     tests = [_test(fit, method, term) for term in terms]
-    notes = _notes(fit, type, method, ddf, hypotheses)
+    notes = _notes(fit, type, method, ddf, vcov, hypotheses)
     labels = tuple(term.label for term in terms)
     if chi_square:
         word = f"Type {ROMAN[type]} Wald chisquare tests"
@@ -176,9 +180,16 @@ def _title(type: int, method: Method, ddf: str | None, vcov: str | None) -> str:
 
 
 def _notes(
-    fit: MixedModel, type: int, method: Method, ddf: str | None, hypotheses: str
+    fit: MixedModel,
+    type: int,
+    method: Method,
+    ddf: str | None,
+    vcov: str | None,
+    hypotheses: str,
 ) -> tuple[str, ...]:
     notes = [NO_P if ddf is None else method.sentence]
+    if isinstance(fit.estimate, GeneralizedEstimate) and (type, ddf, vcov) == (1, None, None):
+        notes.append(WORKING)
     notes.append(CODED if hypotheses == "coefficients" else HYPOTHESES[type])
     assign = fit.design.state.assign
     terms = fit.design.state.fixed.terms

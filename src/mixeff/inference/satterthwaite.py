@@ -94,8 +94,8 @@ def pooled_df(nu: Floats) -> float:
 
     A t^2 with two or fewer degrees of freedom has no mean; then 2.
     """
-    if nu.size == 1 or np.ptp(nu) < 1e-8 * nu.max():
-        return float(nu.mean())
+    if np.all(nu == nu[0]) or np.ptp(nu) < 1e-8 * nu.max():
+        return float(nu[0])
     if np.any(nu <= 2):
         return 2.0
     excess = np.sum(2.0 / (nu - 2.0))  # E - q without the cancellation
