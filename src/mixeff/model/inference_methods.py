@@ -594,9 +594,7 @@ class InferenceMethods:
         Examples
         --------
         >>> import mixeff as mx
-        >>> m = mx.lmer(
-        ...     "lang ~ IQ * COMB + SES + (1 | class)", mx.load_dataset("nlschools")
-        ... )
+        >>> m = mx.lmer("lang ~ IQ * COMB + SES + (1 | class)", mx.load_dataset("nlschools"))
         >>> slopes = m.slopes("IQ", by="COMB", ddf="asymptotic")
         >>> slopes.to_frame()[["COMB", "estimate", "std_error"]].round(3)
           COMB  estimate  std_error
@@ -658,9 +656,7 @@ class InferenceMethods:
         Examples
         --------
         >>> import mixeff as mx
-        >>> m = mx.lmer(
-        ...     "lang ~ IQ * COMB + SES + (1 | class)", mx.load_dataset("nlschools")
-        ... )
+        >>> m = mx.lmer("lang ~ IQ * COMB + SES + (1 | class)", mx.load_dataset("nlschools"))
         >>> m.joint_tests(ddf="asymptotic").to_frame()[["term", "num_df", "f_value"]].round(2)
               term  num_df  f_value
         0       IQ     1.0   873.10

@@ -62,7 +62,12 @@ class Coefficients:
 
 
 def coefficients(
-    method: Any, labels: Sequence[str], *, ref: Any = None, ratio: bool = False
+    method: Any,
+    labels: Sequence[str],
+    *,
+    plain: Sequence[str] = (),
+    ref: Any = None,
+    ratio: bool = False,
 ) -> Coefficients:
     """Contrasts by name, from a mapping of names to coefficients, or from an array of rows.
 
@@ -70,6 +75,7 @@ def coefficients(
     ----------
     method : str, mapping or array-like (c, k)
     labels : k names of the estimates
+    plain : k names without the variables' names before numbers, as ``ref`` may have them too
     ref : label or position of the control of ``trt.vs.ctrl`` (the first; the last for
         ``trt.vs.ctrlk``)
     ratio : bool
@@ -87,7 +93,12 @@ def coefficients(
         ref = len(labels) - 1
     if ref is not None and kind != "trt.vs.ctrl":
         raise OptionError(f'contrast: ref is for "trt.vs.ctrl", not for "{method}".')
-    return _named(kind, labels, _reference(ref, labels), " / " if ratio else " - ")
+    if len(labels) < 2 and kind != "identity":
+        raise OptionError(
+            "contrast: there is one estimate only, nothing to compare it with. Name a variable of "
+            "several levels, or give a numeric one several values with at=."
+        )
+    return _named(kind, labels, _reference(ref, labels, plain), " / " if ratio else " - ")
 
 
 def _named(kind: str, labels: Sequence[str], ref: int, minus: str) -> Coefficients:
@@ -125,14 +136,15 @@ def _differences(
     return Coefficients(kind, names, matrix)
 
 
-def _reference(ref: Any, labels: Sequence[str]) -> int:
+def _reference(ref: Any, labels: Sequence[str], plain: Sequence[str]) -> int:
     if ref is None:
         return 0
-    if isinstance(ref, int | np.integer) and not isinstance(ref, bool):
-        if 0 <= ref < len(labels):
-            return int(ref)
-    elif str(ref) in labels:
-        return list(labels).index(str(ref))
+    whole = isinstance(ref, int | np.integer) and not isinstance(ref, bool)
+    if whole and 0 <= ref < len(labels):
+        return int(ref)
+    for names in (plain, labels):
+        if isinstance(ref, str) and ref in names:
+            return list(names).index(ref)
     raise OptionError(
         f"contrast: ref={ref!r} is none of the estimates; give one of {', '.join(labels)}, or a "
         f"position from 0 to {len(labels) - 1}."

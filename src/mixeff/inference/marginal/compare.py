@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from mixeff.errors import OptionError
 from mixeff.inference.marginal.adjust import STEPWISE, Family, adjusted, adjustment
 from mixeff.inference.marginal.coefficients import Coefficients, coefficients
-from mixeff.inference.marginal.estimates import Axis, Estimates
-from mixeff.inference.marginal.functions import LinearFunctions
+from mixeff.inference.marginal.estimates import Axis, Estimates, worded
 from mixeff.inference.marginal.predictors import unknown_name
 from mixeff.inference.marginal.rows import (
     label_columns,
@@ -57,8 +56,10 @@ def contrast(
         arranged = replace(arranged, level=check_level("contrast", level))
     ratios = _ratios(arranged)
     if interaction is None:
-        found = [coefficients(method, arranged.labels(), ref=ref, ratio=ratios)]
-        names = ["contrast"]
+        plain = arranged.labels(plain=True)
+        found = [coefficients(method, arranged.labels(), plain=plain, ref=ref, ratio=ratios)]
+        taken = {a.name for a in arranged.inner}
+        names = ["contrast" if "contrast" not in taken else "contrast1"]
     else:
         found = _factorwise(arranged, interaction, ref, ratios)
         names = [f"{a.name}_{c.kind}" for a, c in zip(arranged.primary, found, strict=True)]
@@ -108,22 +109,19 @@ def _factorwise(
         )
     return [
         coefficients(
-            kind, axis_labels(axis), ref=ref if "ctrl" in str(kind) else None, ratio=ratios
+            kind,
+            _axis_labels(axis),
+            plain=axis.labels,
+            ref=ref if "ctrl" in str(kind) else None,
+            ratio=ratios,
         )
         for kind, axis in zip(kinds, axes, strict=True)
     ]
 
 
-def axis_labels(axis: Axis) -> tuple[str, ...]:
+def _axis_labels(axis: Axis) -> tuple[str, ...]:
     """Labels of one variable, bare numbers with its name."""
-    return replace_within(axis).labels()
-
-
-def replace_within(axis: Axis) -> Estimates:
-    """Estimates over one axis only, for its labels."""
-    empty = LinearFunctions(*(np.zeros((len(axis), 0)),) * 2, *(np.zeros(len(axis)),) * 2)
-    nothing: Any = None
-    return Estimates("", empty, (axis,), (), nothing, np.zeros(0), None, False, 0.95)
+    return tuple(worded(axis, label) for label in axis.labels)
 
 
 def _allowed(asked: str | None, single: Coefficients | None) -> tuple[str, list[str]]:

@@ -90,11 +90,18 @@ class Estimates:
         """Values, standard errors and df on the scale of the linear predictor."""
         return judge(self.functions, self.beta, self.method)
 
-    def labels(self) -> tuple[str, ...]:
-        """Names of the combinations that are compared; bare numbers get their variable's name."""
+    def labels(self, *, plain: bool = False) -> tuple[str, ...]:
+        """Names of the combinations that are compared.
+
+        Bare numbers get their variable's name, unless ``plain``.
+        """
         axes = self.primary
-        places = combinations_of(axes)
-        words = [[worded(a, a.labels[j]) for j in at] for a, at in zip(axes, places, strict=True)]
+        if not axes:
+            return ("overall",)
+        words = [
+            [a.labels[j] if plain else worded(a, a.labels[j]) for j in at]
+            for a, at in zip(axes, combinations_of(axes), strict=True)
+        ]
         return tuple(" ".join(parts) for parts in zip(*words, strict=True))
 
     def arranged(self, within: Sequence[str]) -> Estimates:
@@ -119,4 +126,6 @@ def worded(axis: Axis, label: str) -> str:
 
 def combinations_of(axes: Sequence[Axis]) -> tuple[NDArray[np.intp], ...]:
     """For each axis the place of every combination, the first axis varying fastest."""
+    if not axes:
+        return ()
     return tuple(g.ravel(order="F") for g in np.indices([len(a) for a in axes]))

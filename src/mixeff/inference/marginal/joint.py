@@ -72,11 +72,14 @@ def joint_table(
     results: list[FTest] = []
     labels: list[tuple[str, ...]] = []
     reduced: list[str] = []
+    lost: list[str] = []
     inner: tuple[Axis, ...] = ()
     for names, estimates in tests:
         inner = estimates.inner
         where = combinations_of(inner) if inner else ()
         for place, (test, complete) in enumerate(_tests(estimates)):
+            if not complete and test.num_df == 0:
+                lost.append(":".join(names))
             if test.num_df == 0:
                 continue
             terms.append(":".join(names))
@@ -94,7 +97,7 @@ def joint_table(
         title=title[0].upper() + title[1:],
         index=("",) * len(results),
         columns=columns,
-        notes=(*notes, *_reduced_note(reduced), *([method] if method else []), _RULE),
+        notes=(*notes, *_reduced_note(reduced, lost), *([method] if method else []), _RULE),
     )
 
 
@@ -104,10 +107,14 @@ _RULE = (
 )
 
 
-def _reduced_note(reduced: Sequence[str]) -> list[str]:
-    if not reduced:
-        return []
-    return [f"Only the part of {', '.join(reduced)} that the data can estimate is tested."]
+def _reduced_note(reduced: Sequence[str], lost: Sequence[str]) -> list[str]:
+    notes = []
+    if reduced:
+        notes.append(f"Only the part of {', '.join(reduced)} that the data can estimate is tested.")
+    gone = [name for name in dict.fromkeys(lost) if name not in reduced]
+    if gone:
+        notes.append(f"The data can estimate nothing of {', '.join(gone)} averaged over the rest.")
+    return notes
 
 
 def _tests(estimates: Estimates) -> list[tuple[FTest, bool]]:

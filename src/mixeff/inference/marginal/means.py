@@ -29,6 +29,8 @@ from mixeff.model.options import choose
 if TYPE_CHECKING:
     from mixeff.model.mixed import MixedModel
 
+_ABOUT = ("mean - 1", "mean + 1")
+
 
 def marginal_means(
     fit: MixedModel,
@@ -110,12 +112,20 @@ def joint_tests(
     if not tests:
         raise OptionError("joint_tests: the fixed effects have no variable to test.")
     title = f"joint tests{' within ' + ' and '.join(within) if within else ''}"
-    return joint_table(title, tests, ["Each term averaged over the other variables."])
+    return joint_table(title, tests, _joint_notes(spread, within))
+
+
+def _joint_notes(spread: Mapping[str, Predictor], within: Sequence[str]) -> list[str]:
+    notes = ["Each term averaged over the other variables."]
+    about = [p.name for p in spread.values() if p.labels == _ABOUT and p.name not in within]
+    if about:
+        notes.append(f"Of {_and(about)} the difference between mean + 1 and mean - 1 is tested.")
+    return notes
 
 
 def _about_mean(predictor: Predictor) -> Predictor:
     values = predictor.mean + np.array([-1.0, 1.0])
-    return replace(predictor, values=values, labels=("low", "high"))
+    return replace(predictor, values=values, labels=_ABOUT)
 
 
 def axis_of(predictor: Predictor) -> Axis:

@@ -34,10 +34,9 @@ from mixeff.inference.marginal.predictors import (
     chosen,
     fixed_variables,
     predictors_of,
-    unknown_name,
 )
 from mixeff.inference.marginal.scale import response_scale
-from mixeff.inference.marginal.specs import names_of
+from mixeff.inference.marginal.specs import names_of, not_known
 from mixeff.inference.marginal.tables import EstimateTable, estimate_table
 from mixeff.inference.method import method_of
 
@@ -113,8 +112,8 @@ def _numeric(
     OptionError
         It is not in the fixed effects, or holds categories.
     """
-    if variable not in known:
-        raise OptionError(unknown_name(function, "variable", variable, known))
+    if not isinstance(variable, str) or variable not in known:
+        raise OptionError(not_known(function, fit, "variable", variable, known))
     predictor = known[variable]
     if isinstance(predictor.column, FactorColumn):
         raise OptionError(

@@ -39,7 +39,7 @@ def names_of(
     names = (*primary, *within)
     for name in names:
         if name not in known:
-            raise OptionError(_not_known(function, fit, name, known))
+            raise OptionError(not_known(function, fit, "specs or by", name, known))
     twice = next((n for n in names if names.count(n) > 1), None)
     if twice is not None:
         raise OptionError(f"{function}: {twice!r} is named twice (in specs and by).")
@@ -78,11 +78,15 @@ def _split(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part for part in parts if part and part != "1"))
 
 
-def _not_known(function: str, fit: MixedModel, name: str, known: Mapping[str, Predictor]) -> str:
+def not_known(
+    function: str, fit: MixedModel, where: str, name: object, known: Mapping[str, Predictor]
+) -> str:
+    """The sentence for a name that is not in the fixed effects; grouping factors are told so."""
     groups = {part for term in fit.design.random for part in (term.group, *term.group.split(":"))}
-    if name in groups:
+    if isinstance(name, str) and name in groups:
         return (
-            f"{function}: {name!r} is a random grouping factor. Marginal means are of the fixed "
-            "effects, at random effects of zero; the effects of its levels are in ranef and coef."
+            f"{function}: {name!r} is a random grouping factor. Marginal means and slopes are of "
+            "the fixed effects, at random effects of zero; the effects of its levels are in ranef "
+            "and coef."
         )
-    return unknown_name(function, "specs or by", name, known)
+    return unknown_name(function, where, name, known)
