@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixeff.design.fixed import linear_matrix
-from mixeff.design.values import Categorical, Numeric
+from mixeff.design.values import Numeric
 from mixeff.design.variables import Variable, apply_variable, columns_used
-from mixeff.errors import OptionError
+from mixeff.errors import DataError, OptionError
 from mixeff.formula.tree import Name
 from mixeff.frames.columns import Column, FactorColumn, NumericColumn
 from mixeff.inference.marginal.compare import check_level
@@ -120,6 +120,12 @@ def _numeric(
             f"{function}: {variable} is a factor; slopes are of numeric variables. Compare its "
             f'levels with marginal_means("{variable}").contrast("pairwise").'
         )
+    names = _Names(tuple(known))
+    for v in fixed_variables(fit):
+        if v.levels is not None and variable in columns_used([v.expression], names):
+            raise OptionError(
+                f"{function}: {v.label} makes categories of {variable}; there is no slope in it."
+            )
     mean = np.array([predictor.mean])
     label = (f"{predictor.mean:.7g}",)
     return replace(predictor, values=mean, labels=label, is_factor=False, codes=None)
@@ -177,11 +183,15 @@ class _Derivative:
         if isinstance(variable.expression, Name):
             return Numeric(np.ones(self._size), variable.suffixes)
         step = self._step
-        for _ in range(_SHRINK):
-            coarse, fine = self._difference(variable, step), self._difference(variable, step / 2)
-            if np.isfinite(fine).all() and np.isfinite(coarse).all():
+        for left in reversed(range(_SHRINK)):
+            try:
+                coarse = self._difference(variable, step)
                 break
-            step *= 0.1  # a neighbour lies outside the domain, of a logarithm say
+            except DataError:  # a neighbour lies outside the domain, of a logarithm say
+                if not left:
+                    raise
+                step *= 0.1
+        fine = self._difference(variable, 0.5 * step)
         with np.errstate(invalid="ignore"):
             gap = np.abs(coarse - fine) > _SMOOTH * np.abs(fine).max(initial=1e-300)
         self.smooth = self.smooth and not bool(gap.any())
@@ -197,11 +207,7 @@ class _Derivative:
         moved = replace(self._column, values=self._column.values + shift, kind="float")
         with np.errstate(invalid="ignore", divide="ignore"):
             value = apply_variable(variable, {**self._columns, self._name: moved}, self._size)
-        if isinstance(value, Categorical):
-            raise OptionError(
-                f"slopes: {variable.label} makes categories of {self._name}; there is no slope in "
-                "it."
-            )
+        assert isinstance(value, Numeric)
         return value.values
 
 

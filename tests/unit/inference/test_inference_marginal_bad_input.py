@@ -1,0 +1,87 @@
+"""What marginal means, contrasts and slopes refuse, and the sentence they say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import pytest
+
+import mixeff as mx
+
+
+@cache
+def fit() -> Any:
+    return mx.lmer("lang ~ IQ * COMB + log(GS) + (1 | class)", mx.load_dataset("nlschools"))
+
+
+def means(**options: Any) -> Any:
+    return fit().marginal_means("COMB", ddf="asymptotic", **options)
+
+
+CASES: list[tuple[Callable[[], Any], str]] = [
+    (lambda: fit().marginal_means("comb"), 'not in the fixed effects. Did you mean "COMB"'),
+    (lambda: fit().marginal_means("class"), "'class' is a random grouping factor"),
+    (lambda: fit().marginal_means("COMB", "COMB"), "'COMB' is named twice"),
+    (lambda: fit().marginal_means("pairwise ~ COMB"), r'.contrast\("pairwise"\)'),
+    (lambda: fit().marginal_means(3), "name the variables"),
+    (lambda: means(at={"COMB": "2"}), 'the level "2", which the rows of the fit do not have'),
+    (lambda: means(at={"IQ": ["low"]}), "IQ is numeric; give numbers"),
+    (lambda: means(at={"IQ": []}), "is empty; give at least one value"),
+    (lambda: means(at={"iq": 1}), "at names 'iq'.*Did you mean \"IQ\""),
+    (lambda: means(at=[1]), "at names variables and their values"),
+    (lambda: means(at={"IQ": range(200_000)}), "more than 100000. Fix some"),
+    (lambda: means(weights="same"), "weights must be one of"),
+    (lambda: means(type="mean"), 'type must be one of "link", "response"'),
+    (lambda: means(level=95), "level must lie between 0 and 1, not 95"),
+    (lambda: means(offset="x"), "offset must be one number"),
+    (lambda: means(weight="equal"), 'no argument "weight". Did you mean "weights"'),
+    (lambda: means().contrast("pairwize"), 'Did you mean "pairwise"'),
+    (lambda: means().contrast(adjust="tuckey"), 'Did you mean "tukey"'),
+    (lambda: means().contrast([1, 0, -1]), "2 coefficients per contrast"),
+    (lambda: means().contrast({"a": [1, float("nan")]}), "finite numbers"),
+    (lambda: means().contrast("trt.vs.ctrl", ref="2"), "give one of COMB0, COMB1"),
+    (lambda: means().contrast("pairwise", ref="1"), 'ref is for "trt.vs.ctrl"'),
+    (lambda: means().contrast(by="IQ"), "which is not in the table"),
+    (lambda: means().contrast(by="COMB"), "nothing is left"),
+    (lambda: means().contrast(interaction=["poly", "eff"]), "2 kinds of contrast for 1 variables"),
+    (lambda: means().contrast(adjusted="none"), 'Did you mean "adjust"'),
+    (lambda: means().letters(5), "alpha must lie between 0 and 1"),
+    (lambda: means().regrid(), "on the scale of the response already"),
+    (lambda: fit().marginal_means("IQ").contrast(), "one estimate only"),
+    (lambda: fit().slopes("COMB"), "COMB is a factor; slopes are of numeric variables"),
+    (lambda: fit().slopes("class"), "'class' is a random grouping factor"),
+    (lambda: fit().slopes("Iq"), 'Did you mean "IQ"'),
+    (lambda: fit().slopes(["IQ"]), r"\['IQ'\]"),
+    (lambda: fit().joint_tests("GSS"), 'Did you mean "GS"'),
+]
+
+
+@pytest.mark.parametrize(("call", "sentence"), CASES, ids=range(len(CASES)))
+def test_refused(call: Callable[[], Any], sentence: str) -> None:
+    with pytest.raises(mx.OptionError, match=sentence):
+        call()
+
+
+def test_outside_the_domain_of_a_logarithm() -> None:
+    with pytest.raises(mx.DataError, match=r"log\(GS\)"):
+        means(at={"GS": -1})
+
+
+def test_slope_in_categories() -> None:
+    model = mx.lmer("lang ~ factor(GS) + (1 | class)", mx.load_dataset("nlschools"))
+    with pytest.raises(mx.OptionError, match="makes categories of GS"):
+        model.slopes("GS")
+
+
+def test_levels_of_a_number_made_a_factor() -> None:
+    model = mx.lmer("lang ~ factor(GS) + (1 | class)", mx.load_dataset("nlschools"))
+    with pytest.raises(mx.OptionError, match="rows of the fit do not have"):
+        model.marginal_means("GS", at={"GS": 26.5})
+
+
+def test_nothing_to_test() -> None:
+    model = mx.lmer("lang ~ 1 + (1 | class)", mx.load_dataset("nlschools"))
+    with pytest.raises(mx.OptionError, match="no variable to test"):
+        model.joint_tests()
