@@ -176,8 +176,8 @@ def _rows(L: Any, names: Sequence[str], dropped: Sequence[str]) -> Rows:
     """Rows, values from texts, labels ("" where there is none), whether a text gives a value."""
     if isinstance(L, str):
         row, value, equation = parse_hypothesis(L, names)
-        left = L.split("=")[0].strip()
-        return [row], [value], [left], equation
+        # An equation is rearranged: the row of L is what its label must say.
+        return [row], [value], ["" if equation else L.strip()], equation
     if isinstance(L, Mapping):
         return _mapping(L, names, dropped)
     if hasattr(L, "columns") or hasattr(L, "column_names"):

@@ -36,8 +36,11 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-LARGEST_WORK = 2e12
-"""Multiplications of the traces; beyond (some minutes) the average information is used."""
+LARGEST_WORK = 2e11
+"""Multiplications of the traces; beyond (about half a minute) the average information is used.
+
+That is a dense tail of some 3,400 columns; with so many levels the two hardly differ.
+"""
 
 LARGEST_MEMORY = 6e9
 
@@ -111,7 +114,7 @@ def satterthwaite(fit: MixedModel) -> Method:
 
     Notes
     -----
-    The cost is that of ``linear/trace_products.py``. Where that would be minutes, the Hessian's
+    The cost is that of ``linear/trace_products.py``. Where that would be long, the Hessian's
     ``2 y'P V_j P V_k P y / sigma^2 - tr(P V_j P V_k)`` is replaced by half the first term,
     which has the same expectation for REML fits, and the method's sentence says so.
     """

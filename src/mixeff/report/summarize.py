@@ -93,7 +93,7 @@ def summarize(
         warnings=fit_warnings(fit),
         footer=convergence_lines(fit.convergence),
         note=hidden_note(p) if correlation is None and p > MOST_SHOWN else "",
-        remarks=remarks(fit),
+        remarks=(*remarks(fit), *_robust_remark(fit, method, vcov)),
     )
 
 
@@ -116,6 +116,13 @@ def title_of(
     if vcov is not None:
         uses = f"{vcov} standard errors"
     return tested_title(fit.is_reml, name, f"{_test_name(fit, table)}-tests use {uses}")
+
+
+def _robust_remark(fit: MixedModel, method: Method | None, vcov: str | None) -> tuple[str, ...]:
+    """Which standard errors stand in a generalized model's summary, whose title is the fit's."""
+    if method is None or vcov is None or family_text(fit) is None:
+        return ()
+    return (method.sentence,)
 
 
 def _test_name(fit: MixedModel, table: CoefficientTable) -> str:

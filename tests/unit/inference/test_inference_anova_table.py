@@ -224,3 +224,14 @@ def test_summary_and_intervals_with_df() -> None:
     assert ratio == pytest.approx(2.109815578 / 1.959963985, rel=1e-6)
     with pytest.raises(OptionError, match="ddf must be one of"):
         fit.confint(ddf="t")
+
+
+def test_robust_standard_errors_are_named() -> None:
+    fit = mx.lmer("Reaction ~ Days + (Days | Subject)", load_frame("sleepstudy"))
+    assert "t-tests use CR2 standard errors" in str(fit.summary(vcov="CR2"))
+    assert fit.anova(vcov="CR2").title.endswith("with CR2 standard errors")
+    model = mx.glmer(
+        "cbind(incidence, size - incidence) ~ period + (1 | herd)", load_frame("cbpp"), "binomial"
+    )
+    assert "Cluster-robust covariance CR1" in str(model.summary(vcov="CR1"))
+    assert "Cluster-robust" not in str(model.summary())

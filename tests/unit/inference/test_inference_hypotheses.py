@@ -85,6 +85,14 @@ def test_every_form_says_the_same(fit: Any) -> None:
     ]  # fmt: skip
 
 
+def test_labels_say_what_is_estimated(fit: Any) -> None:
+    table = fit.contrast(["(Intercept) = 25 * Days", "Days + 1 = 11", "2*Days"])
+    assert table.index == ("(Intercept) - 25 Days", "Days", "2*Days")
+    assert table["rhs"].tolist() == [0.0, 10.0, 0.0]
+    joint = fit.contrast(["(Intercept) = 250", "Days = 10"], joint=True)
+    assert joint.index == ("(Intercept) = 250, Days = 10",)
+
+
 def test_one_row_of_the_coefficients(fit: Any) -> None:
     """lmerTest: contest1D(m, c(0, 1)), contest1D(m, c(0, 1), rhs = 10)."""
     row = fit.contrast([0, 1]).to_frame().iloc[0]
