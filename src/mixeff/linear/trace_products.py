@@ -36,11 +36,18 @@ from numpy.typing import NDArray
 
 from mixeff.crossproducts.blocks import CrossProducts
 from mixeff.factor.elimination import Plan, choose_plan, nested_in
+from mixeff.linear.sparse_blocks import (
+    DENSE,
+    assemble,
+    blocks_of,
+    diagonal_products,
+    interleave,
+    product,
+    spread,
+    through,
+)
 
 Floats = NDArray[np.float64]
-
-_DENSE = 0.05  # a larger part of nonzeros is multiplied faster in dense form
-_CHUNK = 4_000_000  # numbers in a dense piece of a sparse matrix
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,30 +201,30 @@ class _Remainder:
         """Take the first factor out: K gets all that does not depend on later columns."""
         q = Lambda.shape[0]
         m = J * q
-        level = LevelInverse.of(_blocks(self.A[:m, :m], J, q, q), Lambda)
+        level = LevelInverse.of(blocks_of(self.A[:m, :m], J, q, q), Lambda)
         B, later = self.A[:m, m:], self.A[m:, m:]
         K[np.ix_(own, own)] += _pair_sums(level.N, level.N, E, E)
-        OB, Bt = _spread(level.Omega) @ B, _spread(level.Y) @ B
-        heads = [_blocks(R[:m, :m], J, q, q) for R in self.R]
-        C = [R[:m, m:] - _spread(H) @ OB for R, H in zip(self.R, heads, strict=True)]
+        OB, Bt = spread(level.Omega) @ B, spread(level.Y) @ B
+        heads = [blocks_of(R[:m, :m], J, q, q) for R in self.R]
+        C = [R[:m, m:] - spread(H) @ OB for R, H in zip(self.R, heads, strict=True)]
         self._own_heads(level, E, own, heads, K)
         for stage in self.stages:
             first = stage.C[:, :m]
-            stage.P += _diagonal_products(first @ _spread(level.Omega), first, stage.P.shape[1])
+            stage.P += diagonal_products(first @ spread(level.Omega), first, stage.P.shape[1])
             stage.C = (stage.C[:, m:] - first @ OB).tocsr()
         # Psi' R Psi = R_22 - R_20 Omega B - (Omega B)' C
         self.R = [
             (R[m:, m:] - R[:m, m:].T @ OB - OB.T @ c).tocsr()
             for R, c in zip(self.R, C, strict=True)
         ]
-        self.R += [_product(Bt, _spread(np.broadcast_to(e, (J, q, q))) @ Bt) for e in E]
-        rows = _interleave([Bt, *C], J, q)
+        self.R += [product(Bt, spread(np.broadcast_to(e, (J, q, q))) @ Bt) for e in E]
+        rows = interleave([Bt, *C], J, q)
         r = q * (1 + len(C))
         self.stages.append(
             _Stage(rows, np.zeros((J, r, r)), level, E, own, np.array(self.known, dtype=np.intp))
         )
         self.known += own.tolist()
-        self.A = (later - _product(B, OB)).tocsr()
+        self.A = (later - product(B, OB)).tocsr()
 
     def _own_heads(
         self,
@@ -283,7 +290,7 @@ class _Tail:
                     K[np.ix_(own[b], own[a])] += found.T
         products: list[Floats] = []
         for R, j in zip(rest.R, rest.known, strict=True):
-            R = R.toarray() if R.nnz > _DENSE * self.Q.size else R
+            R = R.toarray() if R.nnz > DENSE * self.Q.size else R
             self._with_tail(R @ self.Y, directions, own, j, K)
             products.append(R @ self.Q)
         for s, j in enumerate(rest.known):
@@ -293,7 +300,7 @@ class _Tail:
                 if s != t:
                     K[rest.known[t], j] += trace
         for stage in rest.stages:
-            stage.P += _through(stage.C, self.Q, stage.P.shape[1])
+            stage.P += through(stage.C, self.Q, stage.P.shape[1])
 
     def _with_tail(
         self,
@@ -332,90 +339,3 @@ def _level_pairs(N: Floats, E: Floats, F: Floats) -> Floats:
     )
     sums = (parts @ parts.T).reshape(q, r, q, r)
     return np.asarray(np.einsum("jab,kcd,bcad->jk", E, F, sums, optimize=True))
-
-
-def assemble(products: CrossProducts, order: Sequence[int]) -> Any:
-    """Z'Z as one sparse matrix, the factors in the given order."""
-    from scipy import sparse
-
-    grid: list[list[Any]] = [[None] * len(order) for _ in order]
-    for a, i in enumerate(order):
-        grid[a][a] = _spread(products.groups[i].gram)
-        for b in range(a):
-            pair = products.pair(order[b], i)
-            shape = (
-                (pair.indptr.size - 1) * pair.values.shape[1],
-                pair.n_columns * pair.values.shape[2],
-            )
-            block = sparse.bsr_matrix((pair.values, pair.indices, pair.indptr), shape=shape)
-            grid[b][a], grid[a][b] = block, block.T
-    return sparse.bmat(grid, format="csr")
-
-
-def _spread(blocks: Floats) -> Any:
-    """Block-diagonal sparse matrix of (J, q, r) blocks."""
-    from scipy import sparse
-
-    J, q, r = blocks.shape
-    if q == r == 1:
-        return sparse.diags(np.ascontiguousarray(blocks[:, 0, 0]), format="csr")
-    made = sparse.bsr_matrix(
-        (np.ascontiguousarray(blocks), np.arange(J), np.arange(J + 1)), shape=(J * q, J * r)
-    )
-    return made.tocsr()
-
-
-def _blocks(matrix: Any, J: int, q: int, r: int) -> Floats:
-    """The (J, q, r) diagonal blocks of a block-diagonal sparse matrix."""
-    found = matrix.tocoo()
-    out = np.zeros((J, q, r))
-    np.add.at(out, (found.row // q, found.row % q, found.col % r), found.data)
-    return out
-
-
-def _product(left: Any, right: Any) -> Any:
-    """left' right of sparse matrices; through dense pieces where they are hardly sparse."""
-    from scipy import sparse
-
-    rows, T = left.shape
-    if not T or left.nnz <= _DENSE * rows * T:
-        return (left.T @ right).tocsr()
-    total = np.zeros((T, T))
-    step = max(1, _CHUNK // T)
-    for first in range(0, rows, step):
-        own = slice(first, first + step)
-        total += left[own].toarray().T @ right[own].toarray()
-    return sparse.csr_matrix(total)
-
-
-def _interleave(parts: Sequence[Any], J: int, q: int) -> Any:
-    """Rows level by level: those of the first matrix, then those of the second ..."""
-    from scipy import sparse
-
-    if len(parts) == 1:
-        return parts[0].tocsr()
-    place = np.arange(len(parts) * J * q).reshape(len(parts), J, q).transpose(1, 0, 2).ravel()
-    return sparse.vstack(parts, format="csr")[place]
-
-
-def _diagonal_products(left: Any, right: Any, r: int) -> Floats:
-    """(J, r, r) diagonal blocks of left right' for sparse matrices of J r rows."""
-    out = np.empty((left.shape[0] // r, r, r))
-    for a in range(r):
-        for b in range(r):
-            out[:, a, b] = np.asarray(left[a::r].multiply(right[b::r]).sum(axis=1)).ravel()
-    return out
-
-
-def _through(C: Any, Q: Floats, r: int) -> Floats:
-    """(J, r, r) diagonal blocks of C Q C', some levels at a time."""
-    rows, T = C.shape
-    out = np.empty((rows // r, r, r))
-    step = max(1, _CHUNK // (T * r)) * r
-    for first in range(0, rows, step):
-        some = C[first : first + step]
-        dense = some.toarray().reshape(-1, r, T)
-        out[first // r : (first + step) // r] = (some @ Q).reshape(-1, r, T) @ dense.transpose(
-            0, 2, 1
-        )
-    return out

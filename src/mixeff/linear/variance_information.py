@@ -19,7 +19,8 @@ from mixeff.factor.cholesky import BlockedFactor
 from mixeff.factor.solves import solve
 from mixeff.linear.estimate import LinearEstimate
 from mixeff.linear.sigma_coordinates import basis
-from mixeff.linear.trace_products import LevelInverse, TraceWork, assemble, trace_products, work_of
+from mixeff.linear.sparse_blocks import assemble
+from mixeff.linear.trace_products import LevelInverse, TraceWork, trace_products, work_of
 from mixeff.linear.working import Prepared
 
 Floats = NDArray[np.float64]
