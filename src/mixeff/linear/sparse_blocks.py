@@ -65,7 +65,7 @@ def product(left: Any, right: Any) -> Any:
     from scipy import sparse
 
     rows, T = left.shape
-    if not T or left.nnz <= _DENSE * rows * T:
+    if not T or left.nnz <= DENSE * rows * T:
         return (left.T @ right).tocsr()
     total = np.zeros((T, T))
     step = max(1, _CHUNK // T)
