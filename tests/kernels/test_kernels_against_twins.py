@@ -67,6 +67,7 @@ WHOLE |= {
     "add_effects",
     "add_quadratic",
     "level_products",
+    "subtract_outer",
     "weighted_fixed",
     "weighted_levels",
     "weighted_pairs",

@@ -88,3 +88,23 @@ def test_back_to_the_rows(rows):
     check("add_quadratic", (codes, Z, blocks), [np.ones(N)])
     check("add_bilinear", (codes, Z, X, rng.normal(size=(12, q, P))), [np.ones(N)])
     check("level_products", (codes, pointer, order, Z, w), [np.full((12, q), 9.0)])
+
+
+@pytest.mark.parametrize("q", [1, 2])
+def test_outer_products(q):
+    """Levels with none, one and many columns of a square of 40; the same with any threads."""
+    rng = np.random.default_rng(q)
+    counts = np.array([0, 1, 3, 40, 0, 17, 25] * 30)
+    columns = np.concatenate([np.sort(rng.permutation(40)[:c]) for c in counts]).astype(np.int64)
+    level = np.repeat(np.arange(counts.size), counts).astype(np.int32)
+    pointer = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    meets, order = kernels.level_order(columns.astype(np.int32), 40, None)
+    a, b = rng.normal(size=(2, columns.size, q))
+    args = pointer, columns, a, b, meets, order, level[order]
+    check("subtract_outer", args, [np.ones((40, 40))])
+    one, three = np.ones((2, 40, 40))
+    kernels.subtract_outer(*args, one, 1)
+    kernels.subtract_outer(*args, three, 3)
+    np.testing.assert_array_equal(one, three)
+    with pytest.raises(ValueError, match="ascend"):
+        kernels.subtract_outer(pointer, columns[::-1].copy(), a, b, meets, order, level, one, 1)

@@ -27,7 +27,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import lapack
 
-from mixeff.generalized.penalized_blocks import Blocks, Curvature, LevelColumns, Pair
+from mixeff.factor import kernels
+from mixeff.generalized.penalized_blocks import FULL, Blocks, Curvature, LevelColumns, Pair
 
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
@@ -35,8 +36,8 @@ Longs = NDArray[np.int64]
 _KEPT = 500_000  # entries of the eliminated rows (4 MB) that are not arranged anew the second time
 
 
-def determinant_curvature(blocks: Blocks) -> Curvature:
-    """See the module.
+def determinant_curvature(blocks: Blocks, threads: int = 1) -> Curvature:
+    """See the module; no digit depends on the number of threads.
 
     Raises
     ------
@@ -47,8 +48,8 @@ def determinant_curvature(blocks: Blocks) -> Curvature:
         inverse, squares = _own(blocks.diagonal[0])
         return Curvature(squares, (inverse,), {})
     if blocks.nested:
-        return _nested(blocks)
-    return _crossed(blocks)
+        return _nested(blocks, threads)
+    return _crossed(blocks, threads)
 
 
 def _own(D: Floats) -> tuple[Floats, Floats]:
@@ -115,7 +116,7 @@ class _Panel:
         return self.inverse - between @ self.scaled.transpose(0, 2, 1), between
 
 
-def _nested(blocks: Blocks) -> Curvature:
+def _nested(blocks: Blocks, threads: int) -> Curvature:
     """Eliminate the first factor; what it leaves is added to one level of each of the others."""
     D, rest = blocks.diagonal[0], blocks.rest
     inverse, squares = _own(D)
@@ -127,7 +128,7 @@ def _nested(blocks: Blocks) -> Curvature:
     panel = _Panel.of(inverse, D[1:].transpose(1, 0, 2, 3), C)
     places = {key: _positions(pair, own[key[0]], own[key[1]]) for key, pair in rest.pairs.items()}
     reduced = _reduced(rest, panel, own, parts, places)
-    inner = determinant_curvature(reduced)
+    inner = determinant_curvature(reduced, threads)
     H = np.empty((inverse.shape[0], int(ends[-1]), int(ends[-1])))
     for k, part in enumerate(parts):
         H[:, part, part] = inner.diagonal[k][own[k].column]
@@ -181,21 +182,28 @@ def _reduced(
     return Blocks(diagonal, pairs)
 
 
-def _crossed(blocks: Blocks) -> Curvature:
+def _crossed(blocks: Blocks, threads: int) -> Curvature:
     """Eliminate the first factor; what it leaves is dense."""
     D = blocks.diagonal[0]
     inverse, squares = _own(D)
     rows = LevelColumns.of(blocks)
     S = _dense(blocks.rest, rows.size)
 
-    def made() -> Iterator[tuple[Longs, Longs | None, _Panel]]:
+    def made(full: bool = False) -> Iterator[tuple[Longs, Longs | None, _Panel]]:
         for levels, places in rows.batches():
-            change = D[1:, levels].transpose(1, 0, 2, 3)
-            yield levels, places, _Panel.of(inverse[levels], change, rows.gather(levels, places))
+            if places is None or not full:
+                change = D[1:, levels].transpose(1, 0, 2, 3)
+                yield (
+                    levels,
+                    places,
+                    _Panel.of(inverse[levels], change, rows.gather(levels, places)),
+                )
 
     kept = list(made()) if rows.values.size <= _KEPT else None
-    for _, places, panel in made() if kept is None else kept:
-        _subtract(S, panel, None if places is None else rows.column[places])
+    for _, places, panel in made(full=True) if kept is None else kept:
+        if places is None:
+            _subtract(S, panel)
+    _subtract_few(S, rows, inverse, D[1:], threads)
     H, inner = _dense_curvature(S)
     squares = squares + inner
     own, between = np.empty_like(inverse), np.empty((rows.column.size, inverse.shape[1]))
@@ -215,23 +223,43 @@ def _crossed(blocks: Blocks) -> Curvature:
     return Curvature(squares, (own, *diagonal), pairs)
 
 
-def _subtract(S: Floats, panel: _Panel, columns: Longs | None) -> None:
-    """S_k -= P_k' D^-1 C', the half of the symmetric matrix that is to be reflected."""
+def _subtract(S: Floats, panel: _Panel) -> None:
+    """S_k -= P_k' D^-1 C', the half of the symmetric matrix that is to be reflected.
+
+    Of levels that meet all columns, or nearly.
+    """
     b, K, q, n = panel.half.shape
-    if columns is None:
-        right = panel.scaled.reshape(b * q, n)
-        for k in range(K):
-            S[k] -= panel.half[:, k].reshape(b * q, n).T @ right
-        return
-    flat = (columns[:, :, None] * S.shape[1] + columns[:, None, :]).ravel()
+    right = panel.scaled.reshape(b * q, n)
     for k in range(K):
-        left = panel.half[:, k].transpose(0, 2, 1)
-        # Products of one column and one row are no work for a matrix multiplication.
-        found = left * panel.scaled if q == 1 else left @ panel.scaled
-        if flat.size < S[k].size:
-            np.subtract.at(S[k].reshape(-1), flat, found.ravel())
-        else:
-            S[k] -= np.bincount(flat, found.ravel(), S[k].size).reshape(S[k].shape)
+        S[k] -= panel.half[:, k].reshape(b * q, n).T @ right
+
+
+def _subtract_few(S: Floats, rows: LevelColumns, inverse: Floats, D: Floats, threads: int) -> None:
+    """The same of the levels that meet few columns; the lower triangle and half the diagonal."""
+    counts = np.diff(rows.pointer)
+    chosen = np.flatnonzero(counts <= FULL * rows.size)
+    if not chosen.size:
+        return
+    level, entry = rows.entries(chosen)
+    column, C = rows.column[entry], rows.values[entry]
+    scaled = _times(inverse[chosen[level]], C[:, 0])
+    pointer = np.concatenate([[0], np.cumsum(counts[chosen])])
+    meets, order = kernels.level_order(column.astype(np.int32), rows.size, None)
+    sorted_level = level[order].astype(np.int32)
+    for k in range(S.shape[0]):
+        half = C[:, k] - 0.5 * _times(D[k - 1, chosen[level]], scaled) if k else 0.5 * C[:, 0]
+        kernels.subtract_outer(
+            pointer, column, np.ascontiguousarray(half), scaled, meets, order, sorted_level, S[k],
+            threads,
+        )  # fmt: skip
+
+
+def _times(square: Floats, vectors: Floats) -> Floats:
+    """(R, q) products of (R, q, q) symmetric matrices and (R, q) vectors."""
+    if square.shape[1] == 1:
+        return np.asarray(square[:, 0] * vectors)
+    found: Floats = np.einsum("rab,rb->ra", square, vectors)
+    return found
 
 
 def _starts(blocks: Blocks) -> list[int]:

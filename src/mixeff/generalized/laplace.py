@@ -36,6 +36,8 @@ from mixeff.linear.coordinates import Coordinates, sigma_slopes
 Floats = NDArray[np.float64]
 
 _ROUNDING = 64.0 * float(np.finfo(np.float64).eps)
+_TENTH = 2e-2  # squared length, in deviance units, of a move of a tenth of a standard error
+_MODEL, _REPORT = 0.1, 1e-3  # moves over which the information is the same, for steps and for notes
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,34 @@ class _Adjoint:
     fixed_scores: Floats  # X's
     fixed_slopes: Floats  # X'v
     t: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The latest average information, and where it was computed.
+
+    Attributes
+    ----------
+    theta : (m,) array
+    hessian : (m, m) array, the model of the second derivatives there
+    parts : the average information by blocks, as ``LaplaceEvaluation._working`` has it
+    """
+
+    theta: Floats
+    hessian: Floats
+    parts: tuple[Floats, Floats, Floats]
+
+    def near(self, theta: Floats, most: float) -> bool:
+        """Whether a move to ``theta`` is too small to change the information.
+
+        At most a tenth of a standard error, and ``most`` in every parameter; a vanished column of
+        Lambda stays one.
+        """
+        move = theta - self.theta
+        if not np.abs(move).max(initial=0.0) <= most:
+            return False
+        same = bool(((theta == 0.0) == (self.theta == 0.0)).all())
+        return same and float(move @ self.hessian @ move) <= _TENTH
 
 
 class LaplaceProblem:
@@ -78,6 +108,7 @@ class LaplaceProblem:
         self.joint = joint
         self.pirls = Pirls(model, joint=joint) if pirls is None else pirls
         self.start = start
+        self.known: Known | None = None
 
     def reordered(self, partition: Any) -> LaplaceProblem:
         """The same criterion with the columns of Lambda in another order."""
@@ -248,7 +279,10 @@ class LaplaceEvaluation:
     def hessian(self) -> Floats:
         """Positive semidefinite model of the second derivatives."""
         covariance = self.problem.partition.covariance
-        CC, XC, XX = self._working
+        known = self.problem.known
+        if known is None or not known.near(self.theta, _MODEL):
+            known = None
+        CC, XC, XX = self._working if known is None else known.parts
         k, p = CC.shape[0], XX.shape[0]
         projected = XC.T @ np.linalg.solve(XX, XC) if p else np.zeros((k, k))
         if self.problem.joint:
@@ -263,7 +297,10 @@ class LaplaceEvaluation:
             last = first + structure.n_theta
             out[first:last, first:last] += structure.second_order(_positive_part(Xi))
             first = last
-        return self._with_dispersion(out)
+        out = self._with_dispersion(out)
+        if known is None:
+            self.problem.known = Known(self.theta, out, (CC, XC, XX))
+        return out
 
     def _with_dispersion(self, out: Floats) -> Floats:
         if not self.problem.model.observations.estimates_dispersion:
@@ -302,6 +339,9 @@ class LaplaceEvaluation:
 
     def information_of_beta(self) -> Floats:
         """(p, p) X'V^-1 X of the working linear model."""
+        known = self.problem.known
+        if known is not None and known.near(self.theta, _REPORT):
+            return known.parts[2]
         return self._working[2]
 
     def conditional_variances(self) -> tuple[Floats, ...]:

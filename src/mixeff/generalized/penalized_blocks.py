@@ -12,7 +12,7 @@ Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
 
 _ROOM = 2_000_000  # numbers in one batch of levels (16 MB)
-_FULL = 0.25  # levels that meet more of the dense rest are treated as if they met all of it
+FULL = 0.25  # levels that meet more of the dense rest are treated as if they met all of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ class LevelColumns:
         counts = np.diff(self.pointer)
         _, K, q = self.values.shape
         unit = 2 ** np.maximum(np.frexp(counts)[1] - 3, 0)
-        width = np.where(counts > _FULL * self.size, self.size, -(-counts // unit) * unit)
+        width = np.where(counts > FULL * self.size, self.size, -(-counts // unit) * unit)
         for n in np.unique(width).tolist():
             levels = np.flatnonzero(width == n)
             square = 0 if n == self.size else n

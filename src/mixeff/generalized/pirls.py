@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from mixeff.errors import ConvergenceError, DesignError
 from mixeff.factor.cholesky import BlockedFactor
-from mixeff.factor.solves import conditional_modes, solve, split_groups
+from mixeff.factor.solves import solve
 from mixeff.factor.threads import one_blas_thread
 from mixeff.generalized.working import GeneralizedModel
 
@@ -56,6 +56,15 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
+class _Place:
+    """Random effects (spherical), fixed effects, and the linear predictor there."""
+
+    u: Effects
+    beta: Floats
+    eta: Floats
+
+
+@dataclass(frozen=True, slots=True)
 class Modes:
     """The modes at one theta, and the factor of the penalized information there.
 
@@ -85,6 +94,7 @@ class Pirls:
         self.model = model
         self.joint = joint
         self.last: Modes | None = None
+        self._fixed: tuple[Floats, Floats] | None = None  # the latest beta, offset + X beta
 
     def find(
         self,
@@ -116,15 +126,16 @@ class Pirls:
         previous = math.inf
         for step in range(_STEPS):
             point = self._chord(Lambda, dispersion, point, previous, _SURPLUS * tolerance)
-            factor, full = self._newton(Lambda, point, dispersion)
-            length = self._length(point, full)
+            factor = self._factor_at(Lambda, point, dispersion)
+            u, moved, length = self._step(Lambda, factor, point)
             stalled = length <= _STALLED and length >= previous
             # Joint fixed effects may have no finite maximum: one unit further with every step.
             endless = self.joint and step == _STEPS - 1 and length <= _ENDLESS
             if length <= tolerance or stalled or endless:
                 self.last = Modes(point, factor, step + 1)
                 return self.last
-            point = self._search(Lambda, dispersion, point, full, length)
+            full = self._moved(Lambda, u, moved)
+            point = self._search(dispersion, point, full, length)
             previous = length
         raise ConvergenceError(
             f"The conditional modes were not found in {_STEPS} Newton steps (the last was of "
@@ -171,7 +182,7 @@ class Pirls:
         if factor is None or factor.inverts_in_place:
             return point
         while True:
-            u, beta, length = self._chord_step(Lambda, factor, point)
+            u, beta, length = self._step(Lambda, factor, point)
             rate = length / previous  # 0 for the first step, of which nothing is known yet
             if not (target < length < math.inf and length * rate**_CHORDS <= target):
                 return point
@@ -182,7 +193,7 @@ class Pirls:
             if 0.0 < length * rate <= target:
                 return point
 
-    def _chord_step(
+    def _step(
         self, Lambda: Effects, factor: BlockedFactor, point: Point
     ) -> tuple[Effects, Floats, float]:
         """Where the step leads, and its squared length in the metric of ``factor``."""
@@ -198,68 +209,48 @@ class Pirls:
 
     def at(self, Lambda: Effects, u: Effects, beta: Floats, dispersion: float) -> Point:
         """The rows' terms at given effects."""
-        effects = [v @ L.T for v, L in zip(u, Lambda, strict=True)]
-        return self._point(u, beta, self.model.predictor(beta, effects), dispersion)
+        return self._point(self._moved(Lambda, u, beta), dispersion)
 
-    def _point(self, u: Effects, beta: Floats, eta: Floats, dispersion: float) -> Point:
+    def _moved(self, Lambda: Effects, u: Effects, beta: Floats) -> _Place:
+        """Effects and linear predictor."""
+        if self._fixed is None or self._fixed[0] is not beta:
+            self._fixed = beta, self.model.fixed_predictor(beta)
+        eta = np.array(self._fixed[1])
+        self.model.rows.add_effects(eta, [v @ L.T for v, L in zip(u, Lambda, strict=True)])
+        return _Place(u, beta, eta)
+
+    def _point(self, place: _Place, dispersion: float) -> Point:
+        u, beta, eta = place.u, place.beta, place.eta
         loglik, score, weight = self.model.observations.newton(eta, dispersion)
         objective = -2.0 * loglik + sum(float(np.vdot(v, v)) for v in u)
         if math.isnan(objective):
             objective = math.inf
         return Point(u, beta, eta, score, weight, objective)
 
-    def _newton(
-        self, Lambda: Effects, point: Point, dispersion: float
-    ) -> tuple[BlockedFactor, Point]:
-        """Factor at the weights of ``point``; the full step, without its likelihood."""
+    def _factor_at(self, Lambda: Effects, point: Point, dispersion: float) -> BlockedFactor:
+        """Factor at the weights of ``point``."""
+        nothing = np.zeros_like(point.weight)
         try:
-            factor = self._factor(Lambda, point, point.weight)
+            return factor_rows(self.model, Lambda, point.weight, nothing, self.joint)
         except ConvergenceError:
             if bool((point.weight >= 0).all()):
                 raise
-            # Observed information need not be positive away from the mode; expected is.
-            expected = self.model.terms(point.eta, dispersion, expected=True)
-            factor = self._factor(Lambda, point, expected.weight)
-        state = conditional_modes(factor, fixed=self.joint)
-        system = factor.system
-        u = split_groups(system, state.u)
-        b = split_groups(system, state.b)
-        beta = point.beta
-        if self.joint:
-            beta = np.array(state.u[system.layout.width - 1 - system.p : -1, 0])
-        eta = self.model.predictor(beta, b)
-        return factor, Point(u, beta, eta, point.score, point.weight, math.nan)
+        # Observed information need not be positive away from the mode; expected is.
+        expected = self.model.terms(point.eta, dispersion, expected=True)
+        return factor_rows(self.model, Lambda, expected.weight, nothing, self.joint)
 
-    def _factor(self, Lambda: Effects, point: Point, weight: Floats) -> BlockedFactor:
-        """The penalized system with working responses in the place of y."""
-        model = self.model
-        working = point.eta - model.offset
-        if not self.joint:
-            working -= model.rows.X @ point.beta
-        return factor_rows(model, Lambda, weight, weight * working + point.score, self.joint)
-
-    def _length(self, point: Point, full: Point) -> float:
-        """Squared length of the full step in the metric of the penalized information."""
-        change = full.eta - point.eta
-        length = float(np.abs(point.weight) @ (change * change))
-        return length + sum(
-            float(np.sum((a - b) ** 2)) for a, b in zip(full.u, point.u, strict=True)
-        )
-
-    def _search(
-        self, Lambda: Effects, dispersion: float, point: Point, full: Point, length: float
-    ) -> Point:
+    def _search(self, dispersion: float, point: Point, full: _Place, length: float) -> Point:
         """The longest of the steps 1, 1/2, 1/4 ... that decreases the penalized deviance."""
         part = 1.0
         allowed = _allowed(point)
         for _ in range(_HALVINGS):
             if part == 1.0:
-                trial = self._point(full.u, full.beta, full.eta, dispersion)
+                trial = self._point(full, dispersion)
             else:
                 u = tuple(a + part * (b - a) for a, b in zip(point.u, full.u, strict=True))
                 beta = point.beta + part * (full.beta - point.beta)
                 eta = point.eta + part * (full.eta - point.eta)
-                trial = self._point(u, beta, eta, dispersion)
+                trial = self._point(_Place(u, beta, eta), dispersion)
             if trial.objective <= allowed or (length <= _STALLED and trial.finite):
                 return trial
             part *= 0.5

@@ -58,7 +58,7 @@ def criterion_hessian(evaluation: LaplaceEvaluation, directions: Sequence[Direct
     at = _At.of(evaluation, tuple(directions))
     moves = _moves(at)
     sums = _weighted_sums(at, moves)
-    curvature = determinant_curvature(_penalized(at, sums))
+    curvature = determinant_curvature(_penalized(at, sums), at.model.rows.threads)
     leverage = _leverage(at, curvature)
     hessian = _penalized_part(at, moves)
     hessian += _trace_part(at, sums, curvature)

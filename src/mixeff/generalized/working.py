@@ -27,6 +27,9 @@ Floats = NDArray[np.float64]
 SORTED = 100_000
 """From this number of rows on those of crossed models are sorted by the levels of a factor."""
 
+SHARED = 20_000
+"""Below, a pass over the rows of a crossed model takes no longer than to start a thread."""
+
 
 @dataclass(frozen=True, slots=True)
 class GeneralizedModel:
@@ -108,9 +111,13 @@ class GeneralizedModel:
 
     def predictor(self, beta: Floats, effects: Sequence[Floats]) -> Floats:
         """(n,) offset + X beta + Z b; ``effects`` (J, q) per grouping factor."""
-        eta = self.offset + self.rows.X @ beta
+        eta = self.fixed_predictor(beta)
         self.rows.add_effects(eta, effects)
         return eta
+
+    def fixed_predictor(self, beta: Floats) -> Floats:
+        """(n,) offset + X beta."""
+        return self.offset + self.rows.X @ beta
 
     def terms(
         self, eta: Floats, dispersion: float, *, expected: bool = False, curvature: bool = False
@@ -174,6 +181,8 @@ def working_generalized(
         If the fixed-effect columns are linearly dependent to rounding.
     """
     threads = usable_threads() if threads is None else threads
+    if design.n < SHARED and len({t.group for t in design.random}) > 1:
+        threads = 1
     fixed, standard = standard_bases(design, threads)
     order = sorted_rows(design)
     y = in_order(np.asarray(design.response, dtype=np.float64), order)

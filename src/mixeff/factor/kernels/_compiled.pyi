@@ -488,3 +488,14 @@ def level_products(
     out: Floats,
     threads: int,
 ) -> None: ...
+def subtract_outer(
+    pointer: Longs,
+    columns: Longs,
+    a: Floats,
+    b: Floats,
+    meets: Longs,
+    order: Longs,
+    level: Codes,
+    out: Floats,
+    threads: int,
+) -> None: ...

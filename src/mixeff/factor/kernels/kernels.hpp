@@ -97,6 +97,9 @@ void add_bilinear(Codes position, Mat Z, Mat other, Cube blocks, VecOut out, int
 void level_products(Codes codes, Longs pointer, Longs order, Mat Z, Vec values, MatOut out,
                     int threads);
 
+void subtract_outer(Longs pointer, Longs columns, Mat a, Mat b, Longs meets, Longs order,
+                    Codes level, MatOut out, int threads);
+
 // Whole fits of small models: what they return stands in factor/small.py.
 nb::tuple small_fit(Cube G, Longs pointer, Codes columns, Mat B, Mat A, Longs blocks, Longs terms,
                     int64_t n, bool reml, Vec start, Mat extra, double tolerance,

@@ -70,6 +70,7 @@ NB_MODULE(_compiled, m) {
     def(m, "add_quadratic", &add_quadratic, free_gil());
     def(m, "add_bilinear", &add_bilinear, free_gil());
     def(m, "level_products", &level_products, free_gil());
+    def(m, "subtract_outer", &subtract_outer, free_gil());
     def(m, "small_fit", &small_fit);
     def(m, "small_fits", &small_fits);
     def(m, "small_arrays", &small_arrays);

@@ -50,6 +50,11 @@ void add_products(const double *B, const int32_t *columns, int64_t rows, const d
         }
         return;
     }
+    if (q == 1 && m == 1) {
+        const double only = x[0];
+        for (int64_t r = 0; r < rows; ++r) out[int64_t(columns[r]) * width] += B[r] * only;
+        return;
+    }
     for (int64_t r = 0; r < rows; ++r) {
         double *to = out + int64_t(columns[r]) * width;
         for (int64_t a = 0; a < q; ++a)

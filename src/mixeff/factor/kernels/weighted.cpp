@@ -50,6 +50,23 @@ void weighted_levels(Codes codes, Longs pointer, Longs order, Mat Z, Mat X, Vec 
             }
             for (int64_t k = 0; k < q; ++k) b[p * q + k] += c[r] * z[k];
         };
+        if (q == 1 && p == 0) {  // what every factorization without X asks for
+            const double *z = Z.data();
+            double *g = gram.data(), *b = dense.data();
+            const auto add_plain = [&](int64_t r, int64_t l) {
+                g[l] += w[r] * z[r] * z[r];
+                b[l] += c[r] * z[r];
+            };
+            if (threads <= 1 && 2 * n_levels * int64_t(sizeof(double)) < sums_in_cache) {
+                for (int64_t r = 0; r < n; ++r) add_plain(r, codes.data()[r]);
+                return;
+            }
+            split(ptr, n_levels, threads, [&](int64_t first, int64_t last) {
+                for (int64_t l = first; l < last; ++l)
+                    for (int64_t i = ptr[l]; i < ptr[l + 1]; ++i) add_plain(rows[i], l);
+            });
+            return;
+        }
         if (threads <= 1 && n_levels * q * (q + p + 1) * int64_t(sizeof(double)) < sums_in_cache) {
             for (int64_t r = 0; r < n; ++r) add_row(r, codes.data()[r]);
             return;
@@ -70,6 +87,16 @@ void weighted_pairs(Longs start, Longs order, Mat Z, Mat other, Vec weight, Cube
         constexpr int Q = decltype(fixed)::value;
         const int64_t q = Q ? Q : size;
         split(ptr, n_pairs, threads, [&](int64_t first, int64_t last) {
+            if (q == 1 && m == 1) {
+                const double *w = weight.data(), *z = Z.data(), *x = other.data();
+                for (int64_t e = first; e < last; ++e) {
+                    double s = 0.0;
+                    for (int64_t i = ptr[e]; i < ptr[e + 1]; ++i)
+                        s += w[rows[i]] * z[rows[i]] * x[rows[i]];
+                    values.data()[e] = s;
+                }
+                return;
+            }
             for (int64_t e = first; e < last; ++e) {
                 double *out = values.data() + e * q * m;
                 std::fill(out, out + q * m, 0.0);
@@ -119,16 +146,21 @@ void weighted_fixed(Mat X, Vec weight, Vec product, MatOut fixed, int threads) {
 }
 
 void add_effects(Codes codes, Mat Z, Mat effects, VecOut out, int threads) {
-    const int64_t q = int64_t(Z.shape(1));
+    const int64_t size = int64_t(Z.shape(1));
     const int32_t *c = codes.data();
     const double *z = Z.data(), *b = effects.data();
-    by_rows(int64_t(Z.shape(0)), threads, [&](int64_t first, int64_t last) {
-        for (int64_t r = first; r < last; ++r) {
-            const double *at = b + int64_t(c[r]) * q;
-            double s = 0.0;
-            for (int64_t k = 0; k < q; ++k) s += z[r * q + k] * at[k];
-            out.data()[r] += s;
-        }
+    double *to = out.data();
+    with_size(size, [&](auto fixed) {
+        constexpr int Q = decltype(fixed)::value;
+        const int64_t q = Q ? Q : size;
+        by_rows(int64_t(Z.shape(0)), threads, [&](int64_t first, int64_t last) {
+            for (int64_t r = first; r < last; ++r) {
+                const double *at = b + int64_t(c[r]) * q;
+                double s = 0.0;
+                for (int64_t k = 0; k < q; ++k) s += z[r * q + k] * at[k];
+                to[r] += s;
+            }
+        });
     });
 }
 
@@ -163,22 +195,40 @@ void add_bilinear(Codes position, Mat Z, Mat other, Cube blocks, VecOut out, int
 
 void level_products(Codes codes, Longs pointer, Longs order, Mat Z, Vec values, MatOut out,
                     int threads) {
-    const int64_t n_levels = int64_t(pointer.shape(0)) - 1, q = int64_t(Z.shape(1));
+    const int64_t n_levels = int64_t(pointer.shape(0)) - 1, size = int64_t(Z.shape(1));
     const int64_t *ptr = pointer.data(), *rows = order.data();
-    const double *v = values.data();
+    const int32_t *level = codes.data();
+    const double *v = values.data(), *z = Z.data();
     double *total = out.data();
-    std::fill(total, total + n_levels * q, 0.0);
-    auto add_row = [&](int64_t r, int64_t l) {
-        for (int64_t k = 0; k < q; ++k) total[l * q + k] += v[r] * Z.data()[r * q + k];
-    };
-    if (threads <= 1 && n_levels * q * int64_t(sizeof(double)) < sums_in_cache) {
-        const int64_t n = int64_t(Z.shape(0));
-        for (int64_t r = 0; r < n; ++r) add_row(r, codes.data()[r]);
-        return;
-    }
-    split(ptr, n_levels, threads, [&](int64_t first, int64_t last) {
-        for (int64_t l = first; l < last; ++l)
-            for (int64_t i = ptr[l]; i < ptr[l + 1]; ++i) add_row(rows[i], l);
+    std::fill(total, total + n_levels * size, 0.0);
+    with_size(size, [&](auto fixed) {
+        constexpr int Q = decltype(fixed)::value;
+        const int64_t q = Q ? Q : size;
+        if (threads <= 1 && n_levels * q * int64_t(sizeof(double)) < sums_in_cache) {
+            const int64_t n = int64_t(Z.shape(0));
+            if (q == 1 && n) {  // the sum of a run of rows of one level stays in a register
+                int32_t here = level[0];
+                double sum = 0.0;
+                for (int64_t r = 0; r < n; ++r) {
+                    if (level[r] != here) {
+                        total[here] = sum;
+                        here = level[r];
+                        sum = total[here];
+                    }
+                    sum += v[r] * z[r];
+                }
+                total[here] = sum;
+                return;
+            }
+            for (int64_t r = 0; r < n; ++r)
+                for (int64_t k = 0; k < q; ++k) total[level[r] * q + k] += v[r] * z[r * q + k];
+            return;
+        }
+        split(ptr, n_levels, threads, [&](int64_t first, int64_t last) {
+            for (int64_t l = first; l < last; ++l)
+                for (int64_t i = ptr[l]; i < ptr[l + 1]; ++i)
+                    for (int64_t k = 0; k < q; ++k) total[l * q + k] += v[rows[i]] * z[rows[i] * q + k];
+        });
     });
 }
 

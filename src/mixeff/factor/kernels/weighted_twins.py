@@ -5,6 +5,8 @@ Rows have weights ``w`` of any sign and products ``c`` that stand for the weight
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -66,3 +68,15 @@ def level_products(
     """Z_l'v of every level into ``out`` (J, q)."""
     out[...] = 0.0
     np.add.at(out, codes, Z * values[:, None])
+
+
+def subtract_outer(
+    pointer: Longs, columns: Longs, a: Floats, b: Floats, meets: Longs, order: Longs,
+    level: Codes, out: Floats, threads: int,
+) -> None:  # fmt: skip
+    """The lower triangle of ``out`` -= a b' + b a' of every level, half of it on the diagonal."""
+    for first, last in pairwise(pointer.tolist()):
+        at = columns[first:last]
+        product = a[first:last] @ b[first:last].T
+        whole = np.tril(product + product.T, -1) + np.diag(np.diagonal(product))
+        out[np.ix_(at, at)] -= whole
