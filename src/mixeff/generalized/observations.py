@@ -43,10 +43,10 @@ class Observations:
 
     @property
     def known_dispersion(self) -> float | None:
-        """What is not estimated: one without dispersion, or the shape given with the family."""
+        """What is not estimated: one without dispersion, or what was given with the family."""
         if not self.family.has_dispersion:
             return 1.0
-        return getattr(self.family, "shape", None)
+        return getattr(self.family, "known", None)  # a family of the user's own has none
 
     @property
     def estimates_dispersion(self) -> bool:

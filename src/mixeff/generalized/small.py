@@ -269,7 +269,7 @@ def _estimate(small: _Small) -> GeneralizedEstimate:
         theta=theta,
         Lambda=Lambda,
         beta=small.coordinates.fixed.matrix @ found.at[theta.size :],
-        dispersion=getattr(family, "shape", None) if family.has_dispersion else None,
+        dispersion=getattr(family, "known", None) if family.has_dispersion else None,
         loglik=-0.5 * found.value,
         modes=modes,
         linear_predictor=found.eta,

@@ -143,7 +143,7 @@ def _family_within(small: str, large: str) -> bool:
 
 def _shape_within(small: Any, large: Any) -> bool:
     """A shape the caller fixed must be the same in the larger model, or estimated there."""
-    fixed = [getattr(m.request.family, "shape", None) for m in (small, large)]
+    fixed = [getattr(m.request.family, "known", None) for m in (small, large)]
     return fixed[1] is None or fixed[0] == fixed[1]
 
 

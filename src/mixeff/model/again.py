@@ -76,9 +76,10 @@ def update(
 def relinked(family: Family, link: Any) -> Family:
     """The same family with another link; None is its default."""
     options: dict[str, Any] = {} if link is None else {"link": link}
-    shape = getattr(family, "shape", None)
-    if shape is not None:
-        options["shape"] = shape
+    for name in ("shape", "phi"):  # of a negative binomial, where it was given
+        value = getattr(family, name, None)
+        if value is not None:
+            options[name] = value
     made: Family = type(family)(**options)
     return made
 

@@ -83,7 +83,7 @@ class GeneralizedMixedModel(MixedModel):
     @property
     def df(self) -> int:
         """Number of estimated parameters: coefficients, theta, and the dispersion if there is."""
-        known = getattr(self.request.family, "shape", None) is not None
+        known = getattr(self.request.family, "known", None) is not None
         estimated = self.estimate.dispersion is not None and not known
         return len(self.design.names) + int(self.estimate.theta.size) + estimated
 

@@ -240,6 +240,36 @@ def test_an_impossible_predictor_has_no_likelihood() -> None:
     assert zero.loglik[0] == -np.inf
 
 
+@pytest.mark.parametrize("weights", [None, np.array([3.0, 1.0, 3.0])])
+@pytest.mark.parametrize(
+    ("link", "below", "above"),
+    [
+        ("identity", -0.2, 1.2),
+        ("log", None, 0.2),
+        ("inverse", -3.0, 0.5),
+        ("sqrt", None, 1.2),
+        ("1/mu^2", None, 0.5),
+    ],
+)
+def test_a_chance_outside_zero_and_one_has_no_likelihood(link, below, above, weights) -> None:
+    """Also of a failure or a success alone, where only one of the two logarithms is wanted."""
+    y, family = np.array([0.0, 1.0, 1 / 3]), Binomial(link)
+    for eta in (below, above):
+        if eta is None:
+            continue
+        at = np.full(3, eta)
+        single = slice(0, 3 if weights is not None else 2)
+        w = None if weights is None else weights
+        terms = family.row_terms(y[single], at[single], w)
+        assert (terms.loglik == -np.inf).all()
+        run = family.compiled(y[single], w)
+        if run is not None:
+            for j in range(y[single].size):
+                alone = family.compiled(y[j : j + 1], None if w is None else w[j : j + 1])
+                assert alone is not None
+                assert alone.fill(at[:1]).loglik == -np.inf
+
+
 def test_rows_of_weight_zero_say_nothing() -> None:
     y, eta, w = np.array([1.0, 2.0]), np.array([0.3, 0.4]), np.array([0.0, 1.0])
     for family in (Gamma("log"), Gaussian(), Poisson(), NegativeBinomial(), InverseGaussian("log")):

@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import mixeff as mx
 from mixeff.control import Control
 from mixeff.generalized.estimate import GeneralizedEstimate
 from mixeff.generalized.families.lookup import family_of
 from mixeff.generalized.families.negative_binomial import NegativeBinomial
+from mixeff.generalized.families.negative_binomial1 import NegativeBinomial1
 from mixeff.generalized.fit import fit_generalized
 from mixeff.generalized.separation import separating_direction
 from support.generalized import fit_engine
@@ -120,6 +122,23 @@ def test_a_rough_laplace_approximation_is_told():
     (note,) = fit_engine("bacteria_cauchit_p").notes
     assert "adaptive quadrature would change the log-likelihood" in note
     assert fit_engine("cbpp_laplace").notes == ()
+
+
+@pytest.mark.parametrize("given", [NegativeBinomial, NegativeBinomial1])
+def test_a_known_dispersion_is_not_estimated(given):
+    """With it given, the likelihood is that of the estimated one at this value or less."""
+    data = frame()
+    data["c"] = np.random.default_rng(1).negative_binomial(2, 0.4, len(data)).astype(float)
+    formula = "c ~ x + (1 | g)"
+    free = mx.glmer(formula, data, given())
+    known = mx.glmer(formula, data, given(free.dispersion))
+    assert known.dispersion == free.dispersion
+    assert known.loglik == pytest.approx(free.loglik, abs=1e-7)
+    assert known.df == free.df - 1
+    other = mx.glmer(formula, data, given(2 * free.dispersion))
+    assert other.loglik < free.loglik
+    relinked = other.update(link="sqrt")
+    assert (relinked.dispersion, relinked.link, relinked.df) == (other.dispersion, "sqrt", other.df)
 
 
 def test_a_known_shape_is_not_estimated():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -30,6 +31,11 @@ class LinkedFamily:
     """
 
     link: BaseLink
+
+    @property
+    def known(self) -> float | None:
+        """The dispersion or shape given with the family, which is not estimated; else None."""
+        return None
 
     #: The family's name among the compiled passes.
     kernel: ClassVar[str] = ""
@@ -109,6 +115,46 @@ def scale_terms(
         weight_rr=weight if curvature else None,
         weight_slope_r=-slope if curvature else None,
     )
+
+
+def shape_terms(
+    values: tuple[Floats, Floats, Floats],
+    jets: Sequence[Jet],
+    information: Sequence[Slopes] | None,
+    weights: Floats | None,
+    *,
+    curvature: bool,
+) -> RowTerms:
+    """Terms of the negative binomials, whose shape or phi enters otherwise than as a factor.
+
+    Parameters
+    ----------
+    values : log-likelihood and its first two derivatives in r
+    jets : along eta, of the log-likelihood and of these two derivatives (values are not used)
+    information : expected, and its derivatives in r, instead of the observed
+    weights : (n,) array or None; not yet in the others
+    """
+    loglik, first, second = times(weights, *values)
+    plain, by_r, by_rr = (weighted_jet(weights, jet) for jet in jets)
+    if information is None:
+        parts = [(-jet[2], -jet[3], -jet[4]) for jet in (plain, by_r, by_rr)]
+    else:
+        parts = [weighted_slopes(weights, slopes) for slopes in information]
+    terms = RowTerms(
+        loglik=loglik,
+        score=plain[1],
+        weight=parts[0][0],
+        weight_slope=parts[0][1],
+        loglik_r=first,
+        score_r=by_r[1],
+        weight_r=parts[1][0],
+        weight_curvature=parts[0][2] if curvature else None,
+        loglik_rr=second if curvature else None,
+        score_rr=by_rr[1] if curvature else None,
+        weight_rr=parts[2][0] if curvature else None,
+        weight_slope_r=parts[1][1] if curvature else None,
+    )
+    return no_weight(terms, weights)
 
 
 def possible(loglik: Floats) -> Floats:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +20,11 @@ from mixeff.generalized.families.base import (
 )
 from mixeff.generalized.families.family import RowTerms
 from mixeff.generalized.families.jets import Jet, slope_product
-from mixeff.generalized.families.links import BaseLink
+from mixeff.generalized.families.links import BaseLink, Identity
 from mixeff.generalized.families.special import deviance_part, log_binomial
+
+if TYPE_CHECKING:
+    from mixeff.generalized.kernels.passes import RowPass
 
 Floats = NDArray[np.float64]
 
@@ -43,12 +46,19 @@ class Binomial(LinkedFamily):
     'probit'
     """
 
-    name: str = field(default="binomial", init=False, repr=False)
+    name: ClassVar[str] = "binomial"
     kernel: ClassVar[str] = "binomial"
-    has_dispersion: bool = field(default=False, init=False, repr=False)
+    has_dispersion: ClassVar[bool] = False
 
     def __init__(self, link: str | BaseLink = "logit") -> None:
         self._set_link(link)
+
+    def compiled(self, y: Floats, weights: Floats | None, threads: int = 1) -> RowPass | None:
+        """See ``LinkedFamily``; none with the identity link.
+
+        Its pass lets a failure have a probability below zero, where log(1 - h) still exists.
+        """
+        return None if isinstance(self.link, Identity) else super().compiled(y, weights, threads)
 
     def check_response(self, y: Floats, weights: Floats | None) -> None:
         """Refuse proportions outside [0, 1]; warn once where the successes are not whole."""
@@ -95,7 +105,9 @@ class Binomial(LinkedFamily):
             # m h'^2 / (h (1 - h)) = -m (log h)' (log(1 - h))'
             slopes = weighted_slopes(-1.0, slope_product(yes, no))
             information = weighted_slopes(weights, slopes)
-        loglik = self._loglik(y, weights, yes, no)
+        # Outside [0, 1] one of the logarithms does not exist, also where only the other is wanted.
+        outside = np.isnan(yes[0]) | np.isnan(no[0])
+        loglik = np.where(outside, np.nan, self._loglik(y, weights, yes, no))
         return no_weight(plain_terms(loglik, jet, information, curvature=curvature), weights)
 
     def _loglik(self, y: Floats, weights: Floats | None, yes: Jet, no: Jet) -> Floats:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -47,9 +47,9 @@ class Gamma(LinkedFamily):
     True
     """
 
-    name: str = field(default="Gamma", init=False, repr=False)
+    name: ClassVar[str] = "Gamma"
     kernel: ClassVar[str] = "gamma"
-    has_dispersion: bool = field(default=True, init=False, repr=False)
+    has_dispersion: ClassVar[bool] = True
 
     def __init__(self, link: str | BaseLink = "inverse") -> None:
         self._set_link(link)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -41,9 +41,9 @@ class Gaussian(LinkedFamily):
     'log'
     """
 
-    name: str = field(default="gaussian", init=False, repr=False)
+    name: ClassVar[str] = "gaussian"
     kernel: ClassVar[str] = "gaussian"
-    has_dispersion: bool = field(default=True, init=False, repr=False)
+    has_dispersion: ClassVar[bool] = True
 
     def __init__(self, link: str | BaseLink = "identity") -> None:
         self._set_link(link)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -42,9 +42,9 @@ class InverseGaussian(LinkedFamily):
     '1/mu^2'
     """
 
-    name: str = field(default="inverse.gaussian", init=False, repr=False)
+    name: ClassVar[str] = "inverse.gaussian"
     kernel: ClassVar[str] = "inverse_gaussian"
-    has_dispersion: bool = field(default=True, init=False, repr=False)
+    has_dispersion: ClassVar[bool] = True
 
     def __init__(self, link: str | BaseLink = "1/mu^2") -> None:
         self._set_link(link)

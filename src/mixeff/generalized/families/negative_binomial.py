@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -12,11 +12,9 @@ from mixeff.errors import OptionError
 from mixeff.generalized.families import checks
 from mixeff.generalized.families.base import (
     LinkedFamily,
-    no_weight,
+    Slopes,
     possible,
-    times,
-    weighted_jet,
-    weighted_slopes,
+    shape_terms,
 )
 from mixeff.generalized.families.family import RowTerms
 from mixeff.generalized.families.jets import Jet, compose
@@ -48,13 +46,18 @@ class NegativeBinomial(LinkedFamily):
 
     shape: float | None = None
     kernel: ClassVar[str] = "negative_binomial"
-    has_dispersion: bool = field(default=True, init=False, repr=False)
+    has_dispersion: ClassVar[bool] = True
 
     def __init__(self, shape: float | None = None, link: str | BaseLink = "log") -> None:
         self._set_link(link)
         if shape is not None and not shape > 0:
             raise OptionError(f"The shape of a negative binomial is positive, not {shape!r}.")
         object.__setattr__(self, "shape", None if shape is None else float(shape))
+
+    @property
+    def known(self) -> float | None:
+        """The shape, if it was given."""
+        return self.shape
 
     @property
     def name(self) -> str:
@@ -98,33 +101,14 @@ class NegativeBinomial(LinkedFamily):
         ratio = gamma_ratio(y, size)
         pull, far = size_gaps(y, mu, size)
         spread = pull * (pull / (y + size))
-        loglik, first, second = times(
-            weights,
+        values = (
             possible(log_pascal(y, mu, z, size)),
             ratio.beyond_log + far,
             ratio.beyond_both + far + spread,
         )
-        jets = [weighted_jet(weights, jet) for jet in (plain, by_r, by_rr)]
-        if expected:
-            information = _expected(log, dispersion, p, q)
-            parts = [weighted_slopes(weights, slopes) for slopes in information]
-        else:
-            parts = [(-jet[2], -jet[3], -jet[4]) for jet in jets]
-        terms = RowTerms(
-            loglik=loglik,
-            score=jets[0][1],
-            weight=parts[0][0],
-            weight_slope=parts[0][1],
-            loglik_r=first,
-            score_r=jets[1][1],
-            weight_r=parts[1][0],
-            weight_curvature=parts[0][2] if curvature else None,
-            loglik_rr=second if curvature else None,
-            score_rr=jets[2][1] if curvature else None,
-            weight_rr=parts[2][0] if curvature else None,
-            weight_slope_r=parts[1][1] if curvature else None,
-        )
-        return no_weight(terms, weights)
+        information = _expected(log, dispersion, p, q) if expected else None
+        jets = (plain, by_r, by_rr)
+        return shape_terms(values, jets, information, weights, curvature=curvature)
 
     def deviance_residuals(self, y: Floats, mu: Floats, weights: Floats | None) -> Floats:
         """(n,) signed roots of 2 w (y log(y/mu) - (y + k) log((y + k)/(mu + k)))."""
@@ -175,9 +159,6 @@ def _derivatives(
     by_r = (zero, off, by_t, by_tt, zero)
     by_rr = (zero, -off * d, -off * wave + level * d, zero, zero)
     return compose(plain, log), compose(by_r, log), compose(by_rr, log)
-
-
-Slopes = tuple[Floats, Floats, Floats]
 
 
 def _expected(log: Jet, k: float, p: Floats, q: Floats) -> tuple[Slopes, Slopes, Slopes]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -12,10 +12,9 @@ from mixeff.errors import OptionError
 from mixeff.generalized.families import checks
 from mixeff.generalized.families.base import (
     LinkedFamily,
-    no_weight,
+    Slopes,
     possible,
-    times,
-    weighted_jet,
+    shape_terms,
     weighted_slopes,
 )
 from mixeff.generalized.families.family import RowTerms
@@ -25,7 +24,6 @@ from mixeff.generalized.families.pascal import log_pascal, pascal_deviance, size
 from mixeff.generalized.families.special import GammaRatio, gamma_ratio
 
 Floats = NDArray[np.float64]
-Slopes = tuple[Floats, Floats, Floats]
 
 
 @dataclass(frozen=True, init=False)
@@ -53,15 +51,20 @@ class NegativeBinomial1(LinkedFamily):
     """
 
     phi: float | None = None
-    name: str = field(default="nbinom1", init=False, repr=False)
+    name: ClassVar[str] = "nbinom1"
     kernel: ClassVar[str] = "negative_binomial1"
-    has_dispersion: bool = field(default=True, init=False, repr=False)
+    has_dispersion: ClassVar[bool] = True
 
     def __init__(self, phi: float | None = None, link: str | BaseLink = "log") -> None:
         self._set_link(link)
         if phi is not None and not phi > 0:
             raise OptionError(f"The dispersion of NegativeBinomial1 is positive, not {phi!r}.")
         object.__setattr__(self, "phi", None if phi is None else float(phi))
+
+    @property
+    def known(self) -> float | None:
+        """The dispersion, if it was given."""
+        return self.phi
 
     def with_dispersion(self, dispersion: float) -> NegativeBinomial1:
         """The family with its estimated dispersion."""
@@ -92,32 +95,18 @@ class NegativeBinomial1(LinkedFamily):
         phi = dispersion
         s = np.clip(mu / phi, 2.3e-308, 1e300)
         ratio = gamma_ratio(y, s)
-        values, plain, by_r, by_rr = _derivatives(y, mu, s, phi, ratio, log)
+        slopes, *jets = _derivatives(y, mu, s, phi, ratio, log)
         odds = np.where(np.isnan(log[0]), np.nan, np.log(phi))
-        loglik, first, second = times(
-            weights, possible(log_pascal(y, mu, odds, s)), values[0], values[1]
-        )
-        jets = [weighted_jet(weights, jet) for jet in (plain, by_r, by_rr)]
+        information = None
         if expected:
-            slopes = slope_product(log, self.link.power_jet(eta, 1.0))
-            parts = [weighted_slopes(weights, part) for part in _working(slopes, phi)]
-        else:
-            parts = [(-jet[2], -jet[3], -jet[4]) for jet in jets]
-        terms = RowTerms(
-            loglik=loglik,
-            score=jets[0][1],
-            weight=parts[0][0],
-            weight_slope=parts[0][1],
-            loglik_r=first,
-            score_r=jets[1][1],
-            weight_r=parts[1][0],
-            weight_curvature=parts[0][2] if curvature else None,
-            loglik_rr=second if curvature else None,
-            score_rr=jets[2][1] if curvature else None,
-            weight_rr=parts[2][0] if curvature else None,
-            weight_slope_r=parts[1][1] if curvature else None,
+            information = _working(slope_product(log, self.link.power_jet(eta, 1.0)), phi)
+        return shape_terms(
+            (possible(log_pascal(y, mu, odds, s)), *slopes),
+            jets,
+            information,
+            weights,
+            curvature=curvature,
         )
-        return no_weight(terms, weights)
 
     def deviance_residuals(self, y: Floats, mu: Floats, weights: Floats | None) -> Floats:
         """(n,) signed roots of the NB2 deviances with the size held at mu / phi."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -43,9 +43,9 @@ class Poisson(LinkedFamily):
     'sqrt'
     """
 
-    name: str = field(default="poisson", init=False, repr=False)
+    name: ClassVar[str] = "poisson"
     kernel: ClassVar[str] = "poisson"
-    has_dispersion: bool = field(default=False, init=False, repr=False)
+    has_dispersion: ClassVar[bool] = False
 
     def __init__(self, link: str | BaseLink = "log") -> None:
         self._set_link(link)
