@@ -13,6 +13,12 @@ from mixeff.generalized.laplace import LaplaceEvaluation
 
 Floats = NDArray[np.float64]
 
+TOUCHING = (
+    "Not converged: the search ended where means touch the edge of what the family allows (see the "
+    "note), and there is no optimum inside."
+)
+"""What the verdict says then."""
+
 _NEAR = 1e-6  # of the average mean: the search ends far nearer, no optimum inside is so near
 
 

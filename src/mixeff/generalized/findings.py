@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixeff.design.design import Design
+from mixeff.generalized.edge import TOUCHING, edge_of_means
 from mixeff.generalized.estimate import LATE, GeneralizedEstimate
 from mixeff.generalized.families.family import Family
 from mixeff.generalized.information import Information, given_theta, observed_information
@@ -87,7 +88,10 @@ class Findings:
         factors = model.partition.term_factors(self.theta)
         found = verdict(self.optimum, names, factors, slopes, gradient, self.seconds)
         # Here the flat direction may be one of the fixed effects.
-        return replace(found, sentence=found.sentence.replace("variance components", "parameters"))
+        sentence = found.sentence.replace("variance components", "parameters")
+        if not found.ok and edge_of_means(self.design, self.evaluation):
+            sentence = TOUCHING
+        return replace(found, sentence=sentence)
 
 
 def estimate_of(design: Design, optimum: Optimum, n_agq: int, began: float) -> GeneralizedEstimate:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from mixeff.design.design import Design
 from mixeff.errors import ConvergenceError
+from mixeff.generalized.dispersion_ends import LIMIT, poisson_limit, without_error
 from mixeff.generalized.edge import edge_of_means
 from mixeff.generalized.information import Information
 from mixeff.generalized.laplace import LaplaceEvaluation, LaplaceProblem
@@ -49,6 +50,7 @@ def fit_notes(
     notes = [
         *separation(design, evaluation),
         *edge_of_means(design, evaluation),
+        *without_error(evaluation),
         *runaway(design, evaluation, theta, information),
     ]
     if not information.known and not notes:
@@ -69,12 +71,13 @@ def fit_notes(
             f"{_ROUNDED}, which are right to about six digits: these grouping factors are too "
             "large for exact second derivatives."
         )
+    notes += poisson_limit(evaluation)
     return tuple(notes)
 
 
 def is_advice(note: str) -> bool:
     """Whether a note tells how to do better, rather than that numbers of the fit mean nothing."""
-    return note.startswith((_ROUGH, _ROUNDED))
+    return note.startswith((_ROUGH, _ROUNDED, LIMIT))
 
 
 def runaway(

@@ -13,6 +13,7 @@ from mixeff.generalized.families.lookup import family_of
 from mixeff.generalized.families.negative_binomial import NegativeBinomial
 from mixeff.generalized.families.negative_binomial1 import NegativeBinomial1
 from mixeff.generalized.fit import fit_generalized
+from mixeff.generalized.notes import is_advice
 from mixeff.generalized.separation import separating_direction
 from support.generalized import fit_engine
 from support.handmade import make_design
@@ -81,6 +82,32 @@ def test_counts_of_a_negative_binomial_separate_too():
     assert "separated by z:" in estimate.notes[0]
 
 
+@pytest.mark.parametrize("family", ["nbinom1", "nbinom2"])
+def test_counts_without_overdispersion_are_named(family):
+    """Binomial counts vary less than Poisson's; the numbers are those of the Poisson model."""
+    data = frame()
+    data["c"] = np.random.default_rng(2).binomial(6, 0.5, len(data)).astype(float)
+    estimate = fit(data, "c", ("(Intercept)", "x"), family)
+    assert estimate.notes[-1].startswith("The counts vary no more than Poisson counts do")
+    assert is_advice(estimate.notes[-1])
+    poisson = fit(data, "c", ("(Intercept)", "x"), "poisson")
+    assert estimate.loglik == pytest.approx(poisson.loglik, abs=1e-6)
+    np.testing.assert_allclose(estimate.beta, poisson.beta, atol=1e-6)
+    data["c"] = np.random.default_rng(2).negative_binomial(2, 0.4, len(data)).astype(float)
+    notes = fit(data, "c", ("(Intercept)", "x"), family).notes
+    assert not any("Poisson" in note for note in notes)
+
+
+@pytest.mark.parametrize("family", ["gamma", "inverse_gaussian", "gaussian"])
+def test_responses_without_error_are_named(family):
+    data = frame()
+    data["y"] = np.exp(1 + 0.5 * data["x"])
+    design = make_design(data, "y", ("(Intercept)", "x"), (("g", ("(Intercept)",)),))
+    control = Control(threads=1, max_evaluations=200)
+    estimate = fit_generalized(design, family_of(family, "log"), control=control)
+    assert "fitted without error" in estimate.notes[0]
+
+
 def test_means_at_the_edge_are_named():
     """A level of zeros pulls its mean to zero, which an identity link does not forbid."""
     data = frame()
@@ -92,6 +119,8 @@ def test_means_at_the_edge_are_named():
     rows = np.flatnonzero(data["g"] == 3)
     assert note.startswith(f"{rows.size} rows have means at zero, the edge of what a poisson")
     assert f"(rows {rows[0]}, {rows[1]}" in note
+    assert not estimate.convergence.ok
+    assert "touch the edge" in estimate.convergence.sentence
     assert 'link="log"' in note
     inside = fit(data, "c", ("(Intercept)",), "poisson")  # the logarithm keeps means positive
     assert inside.convergence.ok
