@@ -100,7 +100,7 @@ def _culprits(design: Design, binomial: bool, direction: Floats) -> str:
     needed = others
     for j in others:
         fewer = [k for k in needed if k != j]
-        needed = fewer if separates(fewer) else needed
+        needed = fewer if fewer and separates(fewer) else needed
     which = _listed([names[j] for j in needed])
     terms = {design.state.assign[j] for j in needed}
     if len(terms) > 1:
