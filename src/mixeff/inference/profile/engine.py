@@ -69,7 +69,7 @@ def parameter_names(fit: MixedModel) -> tuple[str, ...]:
     estimate = fit.estimate
     if not isinstance(estimate, GeneralizedEstimate):
         return (*variance_names(fit.design), *fit.design.names)
-    known = getattr(fit.request.family, "shape", None) is not None
+    known = getattr(fit.request.family, "known", None) is not None
     shape = estimate.dispersion is not None and not has_scale(estimate) and not known
     variances = variance_names(fit.design, sigma=has_scale(estimate))
     return (*variances, *(("shape",) if shape else ()), *fit.design.names)
