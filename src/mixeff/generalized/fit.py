@@ -80,7 +80,7 @@ def fit_generalized(
     if isinstance(n_agq, bool) or not isinstance(n_agq, int) or n_agq < 0:
         raise OptionError(f"n_agq must be an integer: 0, 1 or more; got {n_agq!r}.")
     expected = control.laplace == "expected"
-    if n_agq == 1 and start is None and like is None:
+    if n_agq == 1 and start is None:  # from the rows it is faster than from another fit
         small = fit_small(design, family, control, began)
         if small is not None:
             return small

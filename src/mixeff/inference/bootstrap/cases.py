@@ -195,11 +195,16 @@ def _from_rows(
 
 
 def _start(fit: MixedModel) -> Floats | None:
-    """The estimates, unless they lie on the boundary: then as if there were no fit yet."""
+    """The estimates, unless they lie on the boundary: then as if there were no fit yet.
+
+    Nor are they for a generalized model with one factor, which is fitted faster without a start.
+    """
     estimate = fit.estimate
     if fit.is_singular:
         return None
     if isinstance(estimate, GeneralizedEstimate):
+        if len({term.group for term in fit.design.random}) == 1:
+            return None
         return np.concatenate([estimate.theta, estimate.beta])
     return estimate.theta
 
