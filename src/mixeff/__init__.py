@@ -30,9 +30,12 @@ if TYPE_CHECKING:
     from mixeff.errors import UnknownColumnError as UnknownColumnError
     from mixeff.inference.bootstrap.likelihood_ratio import bootstrap_lrt as bootstrap_lrt
     from mixeff.inference.bootstrap.result import Bootstrap as Bootstrap
+    from mixeff.inference.conditional_aic import ConditionalAIC as ConditionalAIC
     from mixeff.inference.information import aic as aic
     from mixeff.inference.information import bic as bic
     from mixeff.inference.likelihood_ratio import anova as anova
+    from mixeff.inference.model_comparison import caic as caic
+    from mixeff.inference.model_comparison import compare_models as compare_models
     from mixeff.model.fit import LinearMixedModel as LinearMixedModel
     from mixeff.model.generalized_fit import GeneralizedMixedModel as GeneralizedMixedModel
     from mixeff.model.glmer import glmer as glmer
@@ -65,6 +68,7 @@ _ERRORS = (
 )
 _HOMES = {
     "Bootstrap": "mixeff.inference.bootstrap.result",
+    "ConditionalAIC": "mixeff.inference.conditional_aic",
     "Control": "mixeff.control",
     "GeneralizedMixedModel": "mixeff.model.generalized_fit",
     "LinearMixedModel": "mixeff.model.fit",
@@ -74,6 +78,8 @@ _HOMES = {
     "anova": "mixeff.inference.likelihood_ratio",
     "bic": "mixeff.inference.information",
     "bootstrap_lrt": "mixeff.inference.bootstrap.likelihood_ratio",
+    "caic": "mixeff.inference.model_comparison",
+    "compare_models": "mixeff.inference.model_comparison",
     "glmer": "mixeff.model.glmer",
     "glmer_nb": "mixeff.model.glmer",
     "lm_list": "mixeff.model.lm_list",
@@ -90,6 +96,7 @@ __all__ = [
     "Bootstrap",
     "ComparisonError",
     "ComparisonWarning",
+    "ConditionalAIC",
     "Control",
     "ConvergenceError",
     "ConvergenceWarning",
@@ -112,6 +119,8 @@ __all__ = [
     "anova",
     "bic",
     "bootstrap_lrt",
+    "caic",
+    "compare_models",
     "glmer",
     "glmer_nb",
     "lm_list",

@@ -95,7 +95,7 @@ def _information(
                 S += _split_covariance(other, float(Lambda[place][0, 0]))
         covariances.append(S)
     prepared = large.estimate.prepared or working_model(design).prepared
-    return boundary_information(prepared, spans, covariances, reml=large.is_reml)
+    return boundary_information(prepared, spans, covariances, large.estimate)
 
 
 def _homes(small: Design, large: Design) -> list[list[RandomTerm]]:

@@ -28,6 +28,8 @@ ROLES: dict[str, Role] = {
     "lrt": "statistic",
     "p_value": "p_value",
     "p_boundary": "p_value",
+    "delta": "statistic",
+    "weight": "p_value",
 }
 
 

@@ -3,32 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mixeff.linear.criterion import LinearCriterion
+from mixeff.linear.effective import LARGEST_MEMORY, LARGEST_WORK
 from mixeff.linear.sigma_coordinates import basis, pack, triangle
-from mixeff.linear.working import Prepared
+from mixeff.linear.variance_information import trace_work, variance_information
+
+if TYPE_CHECKING:
+    from mixeff.linear.estimate import LinearEstimate
+    from mixeff.linear.working import Prepared
 
 Floats = NDArray[np.float64]
 
 
 def boundary_information(
-    prepared: Prepared, spans: Sequence[Floats], covariances: Sequence[Floats], *, reml: bool
+    prepared: Prepared,
+    spans: Sequence[Floats],
+    covariances: Sequence[Floats],
+    estimate: LinearEstimate,
 ) -> tuple[Floats, tuple[int, ...]] | None:
     """Efficient information about covariance blocks that are zero.
 
-    The average information (Gilmour, Thompson and Cullis 1995) with the residual variance profiled
-    out, at covariances Sigma_i = C_i S_i C_i'; entries of N_i' Sigma_i N_i, N_i spanning the null
-    space of C_i', are the parameters, all others are nuisance and are projected out.
+    The expected information tr(P V_j P V_k) with the residual variance profiled out, at covariances
+    Sigma_i = C_i S_i C_i'; entries of N_i' Sigma_i N_i, N_i spanning the null space of C_i', are
+    the parameters, all others are nuisance and are projected out. Where the traces would take
+    minutes, the average information (Gilmour, Thompson and Cullis 1995) stands in.
 
     Parameters
     ----------
     prepared : Prepared, of the model in which the blocks are free
     spans : C_i (q, r) per random term, r = 0 for a term that has no effects under the null
     covariances : (q, q) Sigma_i relative to sigma^2 per term, in the caller's units
-    reml : bool
+    estimate : LinearEstimate of that model, by REML or ML
 
     Returns
     -------
@@ -36,12 +46,8 @@ def boundary_information(
     sizes : tuple of int, k of every block
     None if the information is singular: the data do not tell the blocks apart.
     """
-    partition, coordinates = prepared.partition, prepared.coordinates
-    inverses = [b.inverse for b in coordinates.random]
-    roots = [T @ _root(S) for T, S in zip(inverses, covariances, strict=True)]
-    theta = partition.from_factors(roots)
-    evaluation = LinearCriterion(prepared.system(), partition, reml).evaluate(theta)
-    whole = evaluation._sigma_information
+    whole = _information(prepared, covariances, estimate)
+    inverses = [b.inverse for b in prepared.coordinates.random]
     maps, tested, sizes = [], [], []
     for T, C in zip(inverses, spans, strict=True):
         own, flags, k = _split_coordinates(T @ C)
@@ -53,6 +59,24 @@ def boundary_information(
     flags_of_all = np.concatenate(tested)
     information = _efficient(change.T @ whole @ change, flags_of_all)
     return None if information is None else (information, tuple(sizes))
+
+
+def _information(
+    prepared: Prepared, covariances: Sequence[Floats], estimate: LinearEstimate
+) -> Floats:
+    """Of the working coordinates of Sigma, at other covariances than the estimate's."""
+    theta = prepared.partition.from_factors([_root(S) for S in covariances])
+    work = trace_work(prepared)
+    exact = work.multiplications <= LARGEST_WORK and work.memory <= LARGEST_MEMORY
+    info = variance_information(prepared, replace(estimate, theta=theta), exact=exact)
+    degrees = prepared.products.n - (prepared.products.p if estimate.reml else 0)
+    K = info.trace_products
+    if K is None:
+        return info.forms - np.outer(info.squares, info.squares) / degrees
+    if not estimate.reml:
+        return K - np.outer(info.traces, info.traces) / degrees
+    traces = info.restricted_traces
+    return info.restricted(K) - np.outer(traces, traces) / degrees
 
 
 def _root(S: Floats) -> Floats:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mixeff.inference.anova_table import AnovaTable
     from mixeff.inference.bootstrap import Bootstrap
     from mixeff.inference.bootstrap.likelihood_ratio import ReferenceTest
+    from mixeff.inference.conditional_aic import ConditionalAIC
     from mixeff.inference.marginal.tables import EstimateTable
     from mixeff.inference.profile import Profile
     from mixeff.inference.table import ResultTable
@@ -721,3 +722,43 @@ class InferenceMethods:
 
         refuse_unknown("robust_vcov", unknown, ("kind", "cluster"))
         return robust_covariance(self._model, kind, cluster)
+
+    def conditional_aic(self, variances: str | None = None, **unknown: Any) -> ConditionalAIC:
+        """The conditional AIC: for predicting new observations of the same groups.
+
+        Parameters
+        ----------
+        variances : {None, "estimated", "known"}
+            Whether the effective degrees of freedom count that the variances were estimated. None:
+            ``"estimated"`` for a linear model (analytic), ``"known"`` for a generalized one, where
+            ``"estimated"`` takes a refit for every observation and is there for Poisson models
+            with log link and responses of 0 and 1 with logit link.
+
+        Returns
+        -------
+        ConditionalAIC
+            ``caic``, ``loglik`` (given the random effects), ``effective_df``, ``dispersion``,
+            ``notes``. Several models: ``mx.caic(m1, m2)``.
+
+        References
+        ----------
+        Greven, S. and Kneib, T. (2010). On the behaviour of marginal and conditional AIC in linear
+        mixed models. Biometrika 97, 773-789.
+
+        Saefken, B., Kneib, T., van Waveren, C.-S. and Greven, S. (2014). A unifying approach to the
+        estimation of the conditional Akaike information in generalized linear mixed models.
+        Electronic Journal of Statistics 8, 201-225.
+
+        Examples
+        --------
+        >>> import mixeff as mx
+        >>> m = mx.lmer("Reaction ~ Days + (Days | Subject)", mx.load_dataset("sleepstudy"))
+        >>> found = m.conditional_aic()
+        >>> round(found.caic, 1), round(found.effective_df, 2)
+        (1711.5, 30.25)
+        """
+        from mixeff.inference.conditional_aic import conditional_aic
+        from mixeff.model.options import refuse_unknown
+
+        refuse_unknown("conditional_aic", unknown, ("variances",))
+        return conditional_aic(self._model, variances)

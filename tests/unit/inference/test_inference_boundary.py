@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -120,8 +121,6 @@ def test_p_boundary_is_uniform_where_it_is_not_one() -> None:
     fit = mx.lmer("y ~ x + (x | g)", data, reml=False)
     responses = np.random.default_rng(6).normal(size=(fit.nobs, 600))
     many = fit.refit_many(responses)
-    from dataclasses import replace
-
     none = replace(fit.design, random=())
     nulls = [
         -0.5 * criterion_without_random(replace(none, response=y), reml=False) for y in responses.T
@@ -152,3 +151,28 @@ def test_the_order_of_terms_does_not_matter() -> None:
         assert (boundary.free, boundary.sizes) == (2, (2,))
         tails.append(boundary_test(boundary, 6.0)[0])
     assert tails[0] == pytest.approx(tails[1], rel=1e-6)
+
+
+@pytest.mark.parametrize("reml", [True, False])
+def test_information_by_dense_algebra(reml: bool) -> None:
+    """tr(P V_j P V_k) less the residual variance's part, at no random effects, in 80 x 80."""
+    data = grouped(16, 5, seed=8)
+    large = mx.lmer("y ~ x + (x | g)", data, reml=reml)
+    boundary = boundary_of(replace(large.design, random=()), (), large, 3)
+    assert boundary is not None
+    X, n = large.design.X, large.nobs
+    P = np.eye(n)
+    if reml:
+        P = P - X @ np.linalg.solve(X.T @ X, X.T)
+    same = large.design.random[0].codes[:, None] == large.design.random[0].codes[None, :]
+    E = [np.array(e, float) for e in ([[1, 0], [0, 0]], [[0, 1], [1, 0]], [[0, 0], [0, 1]])]
+    PV = [P @ (X @ e @ X.T * same) for e in E]
+    t = np.array([np.trace(v) for v in PV])
+    K = np.array([[np.trace(a @ b) for a in PV] for b in PV])
+    information = K - np.outer(t, t) / (n - 2 if reml else n)
+    expected = cone_weights((2,), information)
+    found = mixture(boundary)
+    assert found is not None
+    assert found.weights is not None
+    # Same cone in other coordinates: the angles agree up to their polygon of 4096 sides.
+    np.testing.assert_allclose(found.weights, expected, atol=2e-6)
