@@ -26,7 +26,7 @@ def sleepstudy() -> Callable[[], object]:
 
 
 def cbpp() -> Callable[[], object]:
-    """The whole generalized fit on data of cbpp's shape, standard errors included."""
+    """The whole generalized fit on data of cbpp's shape, as the call returns it."""
     import mixeff as mx
 
     rng = np.random.default_rng(2)

@@ -35,7 +35,7 @@ Effects = tuple[Floats, ...]
 SMALLER = (1.0, 0.3, 0.1, 0.01)
 """Parts of the first standard deviations tried until the likelihood can be computed."""
 
-ROUGH = 1e-2
+ROUGH = 1.0
 """How well, in deviance units, the fixed effects the search starts from are found."""
 
 
