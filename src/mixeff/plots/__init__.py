@@ -15,6 +15,14 @@ from mixeff.plots.data import (
     residuals_vs_fitted_data,
 )
 from mixeff.plots.facet_lines import facet_lines
+from mixeff.plots.profile_data import (
+    profile_density_data,
+    profile_pairs_data,
+    profile_zeta_data,
+)
+from mixeff.plots.profile_density import profile_density
+from mixeff.plots.profile_pairs import profile_pairs
+from mixeff.plots.profile_zeta import profile_zeta
 from mixeff.plots.qq import qq
 from mixeff.plots.residuals_vs_fitted import residuals_vs_fitted
 
@@ -24,6 +32,12 @@ __all__ = [
     "caterpillar_data",
     "facet_lines",
     "facet_lines_data",
+    "profile_density",
+    "profile_density_data",
+    "profile_pairs",
+    "profile_pairs_data",
+    "profile_zeta",
+    "profile_zeta_data",
     "qq",
     "qq_data",
     "residuals_vs_fitted",

@@ -359,3 +359,168 @@ def test_names_and_options(slope_fit: Any) -> None:
         slope_fit.confint(95, "profile")
     with pytest.raises(OptionError, match="has no curve here"):
         slope_fit.profile("Days").density("sigma")
+
+
+def test_contours_lie_on_the_joint_deviance(slope_fit: Any, slope_dense: Dense) -> None:
+    """Both parameters held at points of a contour: the deviance has risen by qchisq(0.8, 2).
+
+    Contours are interpolated between four tangents from profiles alone; 5 % of the rise is what
+    that leaves where the deviance is far from quadratic, as here (7 subjects).
+    """
+    profile = slope_fit.profile()
+    x, y = "sd_Days|Subject", "sigma"
+    table = profile.pairs([x, y], levels=[0.8], n=41)
+    contour = table[table["kind"] == "contour"]
+    assert len(contour) == 41
+    cut = 3.218875824868201  # qchisq(0.8, 2)
+    sdcor = slope_fit.varcorr.to_frame()["sdcor"].to_numpy()
+
+    for row in contour.iloc[[0, 7, 14, 21, 28, 35]].itertuples():
+
+        def held(v: Any, s2: float = row.x_value, sigma: float = row.y_value) -> float:
+            return slope_dense.deviance(sigma_of(math.exp(v[0]), math.tanh(v[1]), s2), sigma)
+
+        rise = lowest(held, [math.log(sdcor[0]), math.atanh(sdcor[2])]) - slope_fit.deviance
+        assert rise == pytest.approx(cut, rel=0.05)
+    traces = table[table["kind"] == "trace"]
+    own = traces[traces["along"] == "x"]
+    frame = profile.to_frame()
+    want = frame[frame["parameter"] == x]
+    np.testing.assert_allclose(own["x_zeta"], want["zeta"])
+    # What the profile of x says of y, there and back through the curve of y.
+    np.testing.assert_allclose(own["y_value"], want[y], rtol=1e-4)
+
+
+def test_a_contour_of_a_quadratic_deviance_is_its_ellipse() -> None:
+    """Straight traces with slope rho in zeta: x^2 - 2 rho x y + y^2 = (1 - rho^2) c^2."""
+    from mixeff.inference.profile.pairs import contour
+
+    rho, size = 0.6, 1.7
+    zeta = np.linspace(-3, 3, 9)
+    found = contour((zeta, rho * zeta), (zeta, rho * zeta), size, 60)
+    assert found is not None
+    x, y = found
+    np.testing.assert_allclose(x * x - 2 * rho * x * y + y * y, (1 - rho**2) * size**2, rtol=1e-12)
+    assert contour((zeta, rho * zeta), (zeta, rho * zeta), 3.5, 60) is None
+
+
+def test_pairs_leaves_out_what_is_not_reached() -> None:
+    """The standard deviation of Dyestuff2 ends at zero: no contour around it."""
+    fit = mx.lmer("Yield ~ 1 + (1 | Batch)", load_frame("Dyestuff2"), reml=False)
+    table = fit.profile().pairs()
+    contours = table[table["kind"] == "contour"]
+    assert set(zip(contours["x"], contours["y"], strict=True)) == {("sigma", "(Intercept)")}
+    with pytest.raises(OptionError, match="levels must lie between 0 and 1"):
+        fit.profile().pairs(levels=[95])
+
+
+@pytest.mark.parametrize("n_agq", [1, 5])
+def test_generalized_limits_against_plain_quadrature_or_laplace(n_agq: int) -> None:
+    """Binomial, one random intercept: the criterion written down once more, level by level."""
+    from scipy.special import gammaln
+
+    data = load_frame("cbpp")
+    fit = mx.glmer(
+        "cbind(incidence, size - incidence) ~ 1 + (1 | herd)", data, "binomial", n_agq=n_agq
+    )
+    k, m = data["incidence"].to_numpy(float), data["size"].to_numpy(float)
+    herds = [np.flatnonzero(data["herd"].to_numpy() == h) for h in data["herd"].unique()]
+    constant = gammaln(m + 1) - gammaln(k + 1) - gammaln(m - k + 1)
+    nodes, weights = np.polynomial.hermite_e.hermegauss(n_agq)
+
+    def joint(rows: Any, u: Any, s: float, b: float) -> Any:
+        eta = b + s * u
+        out = sum(constant[r] + k[r] * eta - m[r] * np.logaddexp(0, eta) for r in rows)
+        return out - 0.5 * u * u
+
+    def deviance(s: float, b: float) -> float:
+        total = 0.0
+        for rows in herds:
+            u = 0.0
+            for _ in range(60):
+                p = 1 / (1 + math.exp(-(b + s * u)))
+                slope = s * sum(k[r] - m[r] * p for r in rows) - u
+                bend = s * s * sum(m[r] * p * (1 - p) for r in rows) + 1
+                u += slope / bend
+            at = u + nodes / math.sqrt(bend)
+            part = joint(rows, at, s, b) + 0.5 * nodes**2
+            total += math.log(np.sum(weights * np.exp(part)) / math.sqrt(2 * math.pi * bend))
+        return -2 * total
+
+    best = -2 * fit.loglik
+    assert deviance(fit.varcorr.to_frame()["sdcor"][0], fit.fixef.iloc[0]) == pytest.approx(best)
+    limits = fit.confint(method="profile").to_numpy()
+    for s in limits[0]:
+        rise = lowest(lambda v, s=s: deviance(s, v[0]), [-2.0]) - best
+        assert rise == pytest.approx(CHI2_95, abs=1e-6)
+    for b in limits[1]:
+        rise = lowest(lambda v, b=b: deviance(abs(v[0]), b), [0.8]) - best
+        assert rise == pytest.approx(CHI2_95, abs=1e-6)
+
+
+def test_dispersion_and_shape_of_generalized_models() -> None:
+    """sigma of a Gamma and the shape of a negative binomial against plain one-way Laplace."""
+    from scipy.special import gammaln
+
+    rng = np.random.default_rng(8)
+    g = np.repeat(np.arange(9), 7)
+    mean = np.exp(1.0 + 0.5 * rng.normal(size=9)[g])
+    data = pd.DataFrame({"g": [f"g{i}" for i in g], "y": mean * rng.gamma(4.0, 0.25, g.size)})
+    data["n"] = rng.poisson(mean * rng.gamma(2.0, 0.5, g.size))
+
+    def laplace(row: Any, y: Any, b: float, s: float) -> float:
+        """row(y, eta) -> log density, slope, minus curvature."""
+        total = 0.0
+        for level in range(9):
+            own, u = y[g == level], 0.0
+            for _ in range(80):
+                _, d1, d2 = row(own, b + s * u)
+                u += (s * d1.sum() - u) / (s * s * d2.sum() + 1)
+            value, _, d2 = row(own, b + s * u)
+            total += value.sum() - 0.5 * u * u - 0.5 * math.log(s * s * d2.sum() + 1)
+        return -2 * total
+
+    def gamma_row(phi: float) -> Any:
+        a = 1 / phi
+
+        def row(y: Any, eta: float) -> Any:
+            r = y * math.exp(-eta)
+            value = a * np.log(a * r) - a * r - np.log(y) - gammaln(a)
+            return value, a * (r - 1), a * r
+
+        return row
+
+    def shape_row(k: float) -> Any:
+        def row(y: Any, eta: float) -> Any:
+            mu = math.exp(eta)
+            value = gammaln(y + k) - gammaln(k) - gammaln(y + 1)
+            value = value + k * math.log(k / (k + mu)) + y * math.log(mu / (k + mu))
+            p = mu / (k + mu)
+            return value, y - (y + k) * p, (y + k) * p * (1 - p)
+
+        return row
+
+    gamma = mx.glmer("y ~ 1 + (1 | g)", data, "gamma", link="log")
+    counts = mx.glmer_nb("n ~ 1 + (1 | g)", data)
+    cases = ((gamma, "sigma", lambda v: gamma_row(v * v), "y"), (counts, "shape", shape_row, "n"))
+    for fit, name, row, column in cases:
+        y = data[column].to_numpy(float)
+        start = [fit.fixef.iloc[0], fit.varcorr.to_frame()["sdcor"][0]]
+        for limit in fit.confint(method="profile", parameters=name).loc[name]:
+            density = row(limit)
+
+            def held(v: Any, density: Any = density, y: Any = y) -> float:
+                return laplace(density, y, v[0], abs(v[1]))
+
+            rise = lowest(held, start) + 2 * fit.loglik
+            assert rise == pytest.approx(CHI2_95, abs=2e-6)
+
+
+def test_the_fast_fit_is_refitted() -> None:
+    data = load_frame("cbpp")
+    formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+    fast = mx.glmer(formula, data, "binomial", n_agq=0)
+    profile = fast.profile("period2")
+    assert "n_agq=1" in profile.notes[0]
+    want = mx.glmer(formula, data, "binomial").confint(method="profile", parameters="period2")
+    np.testing.assert_allclose(profile.confint(), want, rtol=1e-7)

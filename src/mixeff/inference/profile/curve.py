@@ -60,8 +60,8 @@ class Curve:
 
     @property
     def monotone(self) -> bool:
-        """zeta increases from point to point."""
-        return bool(np.all(np.diff(self.zeta) > 0))
+        """zeta never falls from point to point."""
+        return bool(np.all(np.diff(self.zeta) >= -1e-9))
 
     def at(self, values: Floats) -> Floats:
         """zeta at values of the parameter, NaN outside the points."""

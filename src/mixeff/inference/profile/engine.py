@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_ADOPTIONS = 3
+_ADOPTIONS, _EVALUATIONS = 3, 150
 
 
 class Engine:
@@ -48,6 +48,9 @@ class Engine:
         """What the paths share."""
         if self._tracks is None:
             design, estimate, control = self.fit.design, self.fit.estimate, self.fit.request.control
+            # From so near an optimum more evaluations than this lead nowhere.
+            most = min(control.max_evaluations, _EVALUATIONS)
+            control = dataclasses.replace(control, max_evaluations=most)
             if isinstance(estimate, GeneralizedEstimate):
                 family = self.fit.request.family
                 assert family is not None
@@ -102,7 +105,7 @@ def with_estimate(
     return cast("MixedModel", changed)
 
 
-def adopting(fit: MixedModel, work: Callable[[Engine], T]) -> tuple[Engine, T, tuple[str, ...]]:
+def adopting(engine: Engine, work: Callable[[Engine], T]) -> tuple[Engine, T, tuple[str, ...]]:
     """Do the work on the paths of a fit; where one leads below the optimum, again from there.
 
     Returns
@@ -119,13 +122,12 @@ def adopting(fit: MixedModel, work: Callable[[Engine], T]) -> tuple[Engine, T, t
     notes: tuple[str, ...] = ()
     with one_blas_thread():
         for _ in range(_ADOPTIONS + 1):
-            engine = Engine(fit)
             try:
                 return engine, work(engine), notes
             except BetterOptimumError as found:
-                better = _refitted(fit, found)
-                notes = (*notes, _adopted(found, fit, better))
-                fit = better
+                better = _refitted(engine.fit, found)
+                notes = (*notes, _adopted(found, engine.fit, better))
+                engine = Engine(better)
     raise ConvergenceError(
         "The likelihood has so many local maxima that every profile leads to a better one: "
         "simplify the random effects, or fit from other starting values (start=)."

@@ -21,6 +21,8 @@ from mixeff.inference.profile.track import Solved, Track
 Floats = NDArray[np.float64]
 
 _EXACT = 3e-5  # of zeta; a last Newton step squares what is left
+_NARROW = 1e-8  # width of a bracket, in units of the estimate's speed, that is not halved again
+_HALVINGS = 30
 _STEPS = 60  # points at most on the way to one value of zeta
 _LONGEST = 2.5  # zeta by which one step may go forward
 _SHRINKS = 12  # times a step is halved where the criterion cannot be evaluated
@@ -187,14 +189,14 @@ class Path:
 
     def _root(self, inside: Point, outside: Point, target: float) -> Reached:
         """Where zeta is ``target`` between two points."""
-        for _ in range(_STEPS):
+        for _ in range(_HALVINGS):
             for p in (inside, outside):
                 if abs(p.zeta - target) <= _EXACT and p.rate > 0:
                     v = p.v - (p.zeta - target) / p.rate
                     return Reached(min(max(v, self.track.lower), self.track.upper), target, True)
             width = abs(outside.v - inside.v)
-            if width <= 4e-16 * max(abs(outside.v), abs(inside.v)):
-                break
+            if width <= max(_NARROW * self.speed, 4e-16 * abs(outside.v)):
+                break  # zeta jumps: an approximation with several modes, or a fold
             error = min(abs(p.zeta - target) for p in (inside, outside))
             middle = self.at(hermite_root(inside, outside, target))
             if abs(middle.zeta - target) > 0.3 * error:  # no smooth curve: halve as well

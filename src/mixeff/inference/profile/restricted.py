@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.linalg.lapack import dpotrf, dpotrs
 
 from mixeff.control import Control
-from mixeff.errors import ConvergenceError
+from mixeff.errors import ConvergenceError, DesignError
 from mixeff.inference.profile.restriction import PlainPartition, Restriction
 from mixeff.optimize.newton import newton
 from mixeff.optimize.problem import Counted
@@ -22,7 +22,8 @@ from mixeff.optimize.solve import solve
 Floats = NDArray[np.float64]
 
 _EDGE = 2e-2  # a relative standard deviation below this may belong at zero
-_STEPS, _REMEMBERED = 15, 3
+_LARGEST = 500.0  # of any working parameter; logarithms are among them
+_STEPS, _REMEMBERED = 40, 8
 _SOUND = 1e-10  # smallest eigenvalue, relative to the largest, of a Hessian that is used as it is
 
 
@@ -147,11 +148,16 @@ class RestrictedProblem:
 
     def evaluate(self, theta: Floats) -> RestrictedEvaluation:
         """At x."""
-        with np.errstate(over="ignore"):
-            z = self.restriction.expand(theta, self.v)
-        if not np.isfinite(z).all():
-            raise ConvergenceError("A parameter is not finite.")
-        return RestrictedEvaluation(self.full.evaluate(z), self.restriction, theta, self.v)
+        if not np.abs(theta).max(initial=0.0) < _LARGEST:
+            raise ConvergenceError("A parameter has left all bounds.")
+        z = self.restriction.expand(theta, self.v)
+        try:
+            full = self.full.evaluate(z)
+        except DesignError as error:
+            # Variances so large that nothing is left of the fixed effects: a step too far, as the
+            # design itself was fitted.
+            raise ConvergenceError(str(error)) from error
+        return RestrictedEvaluation(full, self.restriction, theta, self.v)
 
     def reordered(self, partition: Any) -> RestrictedProblem:
         """The order is fixed."""
@@ -196,11 +202,11 @@ def minimize(problem: RestrictedProblem, starts: Sequence[Floats], control: Cont
     else:
         raise ConvergenceError("The criterion cannot be evaluated at any start.")
     assert isinstance(first, RestrictedEvaluation)
-    near = follow(counted, first, control.tolerance)
-    if near is not None and not _near_edge(problem, near.theta):
+    near, there = follow(counted, first, control.tolerance)
+    if there and not _near_edge(problem, near.theta):
         return Minimum(near, True, counted.evaluations)
     result = newton(
-        counted, first, tolerance=control.tolerance, max_evaluations=control.max_evaluations
+        counted, near, tolerance=control.tolerance, max_evaluations=control.max_evaluations
     )
     found, ok, more = result.evaluation, result.converged, 0
     if not ok or _near_edge(problem, found.theta):
@@ -212,8 +218,8 @@ def minimize(problem: RestrictedProblem, starts: Sequence[Floats], control: Cont
 
 def follow(
     problem: Counted, start: RestrictedEvaluation, tolerance: float
-) -> RestrictedEvaluation | None:
-    """Plain Newton steps from a start that is close; None where one of them fails.
+) -> tuple[RestrictedEvaluation, bool]:
+    """Plain Newton steps from a start that is close: where they end, and whether in a minimum.
 
     The points of a path are many and near each other: what guards a search from afar costs more
     than these steps. As in ``optimize.newton``, steps taken correct the model of the Hessian.
@@ -221,26 +227,32 @@ def follow(
     current, steps = start, list[tuple[Floats, Floats]]()
     resolved = max(tolerance, 1e-13 * abs(start.value))
     for _ in range(_STEPS):
-        H, gradient = current.hessian, current.gradient
-        for s, y in steps:
-            Hs = H @ s
-            model, actual = float(s @ Hs), float(s @ y)
-            if model > 0 and 0.2 * model < actual < 5.0 * model:
-                H = H - np.outer(Hs, Hs / model) + np.outer(y, y / actual)
-        lower, bad = dpotrf(H, lower=1)
+        gradient = current.gradient
+        lower, bad = dpotrf(_corrected(current.hessian, steps), lower=1)
         if bad:
-            return None
+            break
         step = -dpotrs(lower, gradient, lower=1)[0]
         gain = -0.5 * float(gradient @ step)
         if gain < resolved:
-            return current
+            return current, True
         trial = problem.evaluate(current.theta + step)
         if not trial.value < current.value - 0.1 * gain:
-            return None
+            break
         assert isinstance(trial, RestrictedEvaluation)
         steps = [*steps, (step, trial.gradient - gradient)][-_REMEMBERED:]
         current = trial
-    return None
+    return current, False
+
+
+def _corrected(hessian: Floats, steps: Sequence[tuple[Floats, Floats]]) -> Floats:
+    """BFGS corrections by the steps over which model and gradients agree within a factor."""
+    H = hessian
+    for s, y in steps:
+        Hs = H @ s
+        model, actual = float(s @ Hs), float(s @ y)
+        if model > 0 and 0.2 * model < actual < 5.0 * model:
+            H = H - np.outer(Hs, Hs / model) + np.outer(y, y / actual)
+    return H
 
 
 def _near_edge(problem: RestrictedProblem, x: Floats) -> bool:

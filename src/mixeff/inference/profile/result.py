@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from mixeff.errors import OptionError
+from mixeff.errors import ConvergenceWarning, OptionError
+from mixeff.frames.notices import notify
 from mixeff.inference.profile.curve import Curve
-from mixeff.inference.profile.engine import Engine
+from mixeff.inference.profile.engine import Engine, adopting
+from mixeff.inference.profile.pairs import LEVELS, pairs
 from mixeff.inference.profile.path import Path
 from mixeff.inference.table import ResultTable
 from mixeff.inference.wald import IntervalTable
@@ -90,9 +92,17 @@ class Profile:
         OptionError
             ``level`` is not between 0 and 1.
         """
-        return intervals(self.engine, self.profiled, level).to_frame()
 
-    def zeta(self, parameter: str, values: Floats) -> Floats:
+        def work(engine: Engine) -> IntervalTable:
+            return intervals(engine, self.profiled, level)
+
+        # Roots lie between the points of the curves: a better optimum may still turn up.
+        _, table, adopted = adopting(self.engine, work)
+        for sentence in adopted:
+            notify(sentence, ConvergenceWarning)
+        return table.to_frame()
+
+    def zeta(self, parameter: str, values: ArrayLike) -> Floats:
         """zeta of a parameter at some values, on the curve; NaN outside of it.
 
         Raises
@@ -130,6 +140,30 @@ class Profile:
         zeta = curve.at(values)
         density = np.exp(-0.5 * zeta**2) / math.sqrt(2.0 * math.pi) * curve.slope(values)
         return pd.DataFrame({"value": values, "density": density})
+
+    def pairs(
+        self,
+        parameters: Sequence[str] | None = None,
+        levels: Sequence[float] = LEVELS,
+        n: int = 101,
+    ) -> pd.DataFrame:
+        """Profile traces and joint regions of every pair: what lme4's ``splom`` draws.
+
+        Parameters
+        ----------
+        parameters : sequence of str, optional
+        levels : sequence of float
+            Of the joint confidence regions of two parameters.
+        n : int, points of a contour
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``x, y, kind, along, level, x_value, y_value, x_zeta, y_zeta``; ``kind`` is ``"trace"``
+            (of the profile of ``along``, ``"x"`` or ``"y"``) or ``"contour"``. A contour that the
+            profiles do not reach, because a parameter's range ends before, is left out.
+        """
+        return pairs(self, parameters, levels, n)
 
     def __str__(self) -> str:
         return str(self.table())

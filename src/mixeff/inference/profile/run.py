@@ -63,7 +63,7 @@ def profile(
                 bar.show(done + 1)
         return curves
 
-    engine, curves, adopted = adopting(fit, work)
+    engine, curves, adopted = adopting(Engine(fit), work)
     for sentence in adopted:
         notify(sentence, ConvergenceWarning)
     notes = (*notes, *adopted, *remarks(engine, names))
@@ -87,7 +87,7 @@ def profile_intervals(
                 bar.show(done + 1)
         return intervals(engine, names, level)
 
-    _, found, adopted = adopting(fit, work)
+    _, found, adopted = adopting(Engine(fit), work)
     for sentence in adopted:
         notify(sentence, ConvergenceWarning)
     return found

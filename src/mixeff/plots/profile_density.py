@@ -1,0 +1,67 @@
+"""The densities of a profile: how far from normal the uncertainty of each parameter is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mixeff.plots.figure import LINE, POINT, new_figure, tidy_axes
+from mixeff.plots.profile_data import profile_density_data, profile_of, shown
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def profile_density(
+    fit: Any, parameters: str | Sequence[str] | None = None, *, level: float = 0.95
+) -> Figure:
+    """Draw for every parameter the density that makes its zeta standard normal.
+
+    Parameters
+    ----------
+    fit : Profile or fitted model
+        A fitted model is profiled first.
+    parameters : str or sequence of str, optional
+    level : float
+        Of the interval that is shaded.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    See Also
+    --------
+    profile_density_data : the numbers drawn.
+
+    Examples
+    --------
+    >>> import mixeff as mx
+    >>> from mixeff import plots
+    >>> m = mx.lmer("travel ~ 1 + (1 | Rail)", mx.load_dataset("Rail"), reml=False)
+    >>> picture = plots.profile_density(m)
+    """
+    profile = profile_of(fit, parameters)
+    numbers, marks = profile_density_data(profile, parameters), profile.confint(level)
+    names = shown(profile, parameters)
+    columns = min(3, len(names))
+    rows = math.ceil(len(names) / columns)
+    figure = new_figure(max(3.6, 2.7 * columns), 0.3 + 2.2 * rows)
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes, name in zip(panels, names, strict=False):
+        tidy_axes(axes)
+        own = numbers[numbers["parameter"] == name]
+        value, density = own["value"].to_numpy(), own["density"].to_numpy()
+        low, high = marks.loc[name]
+        inside = (value >= low) & (value <= high) & np.isfinite(density)
+        axes.fill_between(value, 0.0, density, where=inside, color=POINT, alpha=0.18, lw=0)
+        axes.plot(value, density, color=POINT, lw=1.6)
+        axes.axvline(profile.curve(name).estimate, color=LINE, lw=1.0)
+        axes.set_ylim(bottom=0.0)
+        axes.set_yticks([])
+        axes.set_title(name, fontsize=9)
+    for axes in panels[len(names) :]:
+        axes.set_visible(False)
+    return figure
