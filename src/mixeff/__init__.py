@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from mixeff.inference.likelihood_ratio import anova as anova
     from mixeff.inference.model_comparison import caic as caic
     from mixeff.inference.model_comparison import compare_models as compare_models
+    from mixeff.inference.profile.result import Profile as Profile
     from mixeff.model.fit import LinearMixedModel as LinearMixedModel
     from mixeff.model.generalized_fit import GeneralizedMixedModel as GeneralizedMixedModel
     from mixeff.model.glmer import glmer as glmer
@@ -74,6 +75,7 @@ _HOMES = {
     "LinearMixedModel": "mixeff.model.fit",
     "LmList": "mixeff.model.lm_list",
     "ManyFits": "mixeff.model.refit_many",
+    "Profile": "mixeff.inference.profile.result",
     "aic": "mixeff.inference.information",
     "anova": "mixeff.inference.likelihood_ratio",
     "bic": "mixeff.inference.information",
@@ -113,6 +115,7 @@ __all__ = [
     "MixeffWarning",
     "OptionError",
     "PredictionError",
+    "Profile",
     "UnknownColumnError",
     "__version__",
     "aic",
