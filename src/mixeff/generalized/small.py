@@ -20,6 +20,7 @@ from mixeff.control import Control
 from mixeff.covariance import Partition
 from mixeff.design.design import Design
 from mixeff.factor.threads import one_blas_thread
+from mixeff.generalized.edge import at_the_edge
 from mixeff.generalized.estimate import GeneralizedEstimate
 from mixeff.generalized.families.family import Family
 from mixeff.generalized.findings import Findings
@@ -214,7 +215,10 @@ class _Small:
         found = self.found
         known = found.least_weight >= 0.0 and found.least_information > WEAK * self.design.n
         ends = float(np.abs(self.Lambda).max()) <= ENDLESS
-        return known and ends and self.partition.n_theta == 1
+        if not (known and ends and self.partition.n_theta == 1):
+            return False
+        _, touching = at_the_edge(self.family, found.eta)
+        return not bool(touching.any())
 
     def part(self, name: str) -> Any:
         """See ``estimate.Later``."""

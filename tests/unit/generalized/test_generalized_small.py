@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import pickle
 import warnings
 
@@ -180,6 +181,18 @@ def test_a_sound_fit_does_no_further_work():
     assert "findings" not in vars(estimate.later)
     assert np.isfinite(estimate.covariance).all()
     assert "findings" in vars(estimate.later)
+
+
+def test_means_at_the_edge_are_not_sound():
+    """A mean of zero under a link that would let it pass: the notes are made at once."""
+    design, _ = made(("poisson", "log"), 0)
+    design = dataclasses.replace(design, response=design.response + 20.0, offset=None)
+    estimate = fit_generalized(design, family_of("poisson", "identity"), control=Control())
+    assert estimate.sound
+    eta = np.array(estimate.later.found.eta)
+    eta[3] = 1e-9
+    found = dataclasses.replace(estimate.later.found, eta=eta)
+    assert not dataclasses.replace(estimate.later, found=found).sound
 
 
 @pytest.mark.parametrize(
