@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixeff.errors import ConvergenceWarning
+from mixeff.generalized.without_random import loglik_without_random
 from mixeff.inference.likelihood_ratio import upper_tail
 from mixeff.linear.without_random import criterion_without_random
 from mixeff.model.again import recipe
@@ -49,14 +50,11 @@ class Deletion:
 def fit_smaller(fit: MixedModel, design: Design, label: str) -> Deletion:
     """Estimate a smaller design by the criterion of ``fit``.
 
-    A linear model without random terms is ordinary least squares.
+    Without random terms it is an ordinary (generalized) linear model.
     """
     request = replace(fit.request, start=None, reml=fit.is_reml)
     if not design.random:
-        # Coefficients and sigma.
-        reml = fit.is_reml and bool(design.names)
-        loglik = -0.5 * criterion_without_random(design, reml=reml)
-        return Deletion(label, design, len(design.names) + 1, loglik)
+        return _without_random(fit, design, label)
     with warnings.catch_warnings():
         # Said under the table instead, with the name of the term.
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -68,6 +66,20 @@ def fit_smaller(fit: MixedModel, design: Design, label: str) -> Deletion:
     return Deletion(
         label, design, smaller.df, smaller.loglik, estimate.Lambda, smaller.is_singular, trouble
     )
+
+
+def _without_random(fit: MixedModel, design: Design, label: str) -> Deletion:
+    """Coefficients and residual variance (or dispersion) only."""
+    family = fit.request.family
+    # The parameters of the fit that belong to neither coefficients nor covariances.
+    others = fit.df - len(fit.design.names) - sum(t.n_theta for t in fit.design.random)
+    npar = len(design.names) + others
+    if family is None:
+        reml = fit.is_reml and bool(design.names)
+        loglik = -0.5 * criterion_without_random(design, reml=reml)
+    else:
+        loglik = loglik_without_random(design, family, fit.request.control.threads)
+    return Deletion(label, design, npar, loglik)
 
 
 def deletion_columns(fit: MixedModel, rows: Sequence[Deletion]) -> dict[str, Floats]:

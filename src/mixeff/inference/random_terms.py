@@ -27,17 +27,7 @@ def ranova(fit: MixedModel, reduce_terms: bool = True) -> ResultTable:
     """See ``InferenceMethods.ranova``."""
     if not isinstance(reduce_terms, bool):
         raise OptionError(f"ranova: reduce_terms must be True or False, not {reduce_terms!r}.")
-    generalized = fit.request.family is not None
-    if generalized and len(fit.design.random) == 1 and not _reducible(fit, reduce_terms):
-        raise OptionError(
-            "ranova: without its only random term this is a generalized linear model, whose "
-            "likelihood is not computed here; see the profile of the standard deviation instead."
-        )
-    rows = []
-    for label, design in _smaller(fit, reduce_terms):
-        if generalized and not design.random:
-            continue
-        rows.append(fit_smaller(fit, design, label))
+    rows = [fit_smaller(fit, design, label) for label, design in _smaller(fit, reduce_terms)]
     columns = deletion_columns(fit, rows)
     p, notes = _boundary_column(fit, rows, columns["lrt"].tolist()[1:])
     kind = "REML" if fit.is_reml else "ML"
@@ -93,10 +83,6 @@ def _singular_note(rows: Sequence[Deletion]) -> list[str]:
         f"The model without {', '.join(singular)} is itself singular; the mixture supposes that "
         "the variances it keeps are positive."
     ]
-
-
-def _reducible(fit: MixedModel, reduce_terms: bool) -> bool:
-    return reduce_terms and bool(_reductions(_part_of(fit, 0), fit.design.random[0]))
 
 
 def _smaller(fit: MixedModel, reduce_terms: bool) -> Iterator[tuple[str, Design]]:

@@ -205,14 +205,10 @@ class InferenceMethods:
             smaller model puts a variance at zero. The notes name the mixture. REML fits are
             compared by REML: the fixed effects are the same.
 
-        Raises
-        ------
-        OptionError
-            A generalized model has one random term that cannot be reduced.
-
         Notes
         -----
-        Without any random term the comparison is with ordinary least squares. A numeric effect
+        Without any random term the comparison is with ordinary least squares, or with the ordinary
+        generalized linear model by maximum likelihood. A numeric effect
         without intercept, ``(0 + x | g)``, is left out; lmerTest puts ``(1 | g)`` in its place,
         which is not nested.
 

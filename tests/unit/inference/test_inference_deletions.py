@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import optimize, stats
 
 import mixeff as mx
 from mixeff.errors import DesignWarning, OptionError
@@ -144,8 +145,42 @@ def test_generalized_models_have_drop1_and_reduced_random_terms() -> None:
     row = table.loc["later in (later | herd)"]
     assert row["loglik"] == pytest.approx(small.loglik, abs=1e-7)
     assert row["p_boundary"] < row["p_value"]
-    with pytest.raises(OptionError, match="only random term"):
-        small.ranova()
+    # R 4.2: logLik(glm(cbind(incidence, size - incidence) ~ period, binomial, lme4::cbpp))
+    assert small.ranova().to_frame().loc["(1 | herd)", "loglik"] == pytest.approx(
+        -99.0291994894, abs=1e-8
+    )
+
+
+def grouped_counts() -> pd.DataFrame:
+    return load_frame("epil").assign(base=lambda d: np.log(d["base"] / 4))
+
+
+def test_negative_binomial_against_no_random_effects() -> None:
+    """R 4.2: MASS::glm.nb(y ~ trt + log(base / 4), MASS::epil); logLik, to its own tolerance."""
+    fit = mx.glmer_nb("y ~ trt + base + (1 | subject)", grouped_counts())
+    table = fit.ranova().to_frame()
+    assert table.loc["(1 | subject)", "loglik"] == pytest.approx(-652.8549818976, abs=1e-6)
+    assert table["npar"].tolist() == [5, 4]
+    row = table.loc["(1 | subject)"]
+    assert row["p_boundary"] == pytest.approx(row["p_value"] / 2, rel=1e-10)
+
+
+def test_gamma_against_no_random_effects() -> None:
+    """Density by SciPy, maximized over coefficients and shape together."""
+    frame = sleep()
+    fit = mx.glmer("Reaction ~ Days + (1 | Subject)", frame, "Gamma", link="log")
+    y, x = frame["Reaction"].to_numpy(), frame["Days"].to_numpy()
+
+    def negative(parameters: np.ndarray) -> float:
+        shape = np.exp(parameters[2])
+        mean = np.exp(parameters[0] + parameters[1] * x)
+        return -float(stats.gamma.logpdf(y, shape, scale=mean / shape).sum())
+
+    best = optimize.minimize(
+        negative, [5.6, 0.03, 3.0], method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-10}
+    )
+    table = fit.ranova().to_frame()
+    assert table.loc["(1 | Subject)", "loglik"] == pytest.approx(-best.fun, abs=1e-7)
 
 
 # R 4.2: s <- lme4::sleepstudy; s$w <- 1 + s$Days/5; s$o <- 3*s$Days
