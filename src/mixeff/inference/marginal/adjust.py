@@ -160,20 +160,15 @@ def _multivariate(family: Family, level: float) -> Adjusted:
     correlation = np.round(family.correlation[np.ix_(known, known)], 9) + 0.0
     df = float(f"{family.df[known].min():.9g}")
     largest = _maximal(correlation.tobytes(), correlation.shape[0], df)
-    quantiles: dict[float, float] = {}
-
-    def quantile(df: float) -> float:
-        if df not in quantiles:
-            quantiles[df] = largest.quantile(level, df)
-        return quantiles[df]
-
-    p, half = _per_test(family, largest.tail, quantile)
-    error = [
-        largest.standard_error(abs(float(family.statistic[j])), float(family.df[j])) / p[j]
-        for j in np.flatnonzero(known)
-        if p[j] > 0
-    ]
-    return Adjusted(p, half, max(error, default=0.0))
+    p, half = (np.full(known.shape, np.nan) for _ in range(2))
+    # Degrees of freedom that differ by rounding share one quantile.
+    half[known] = largest.quantiles(level, np.array([float(f"{x:.9g}") for x in family.df[known]]))
+    accuracy = 0.0
+    for j in np.flatnonzero(known):
+        t, own = abs(float(family.statistic[j])), float(family.df[j])
+        p[j], error = largest.tail_with_error(t, own)
+        accuracy = max(accuracy, error / p[j] if p[j] > 0 else 0.0)
+    return Adjusted(p, half, accuracy)
 
 
 @lru_cache(maxsize=8)

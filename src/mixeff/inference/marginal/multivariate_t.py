@@ -28,11 +28,14 @@ SEED = 20_040_517
 # Scrambled Sobol points in independent replicates: their spread is the error.
 _REPLICATES = 8
 _POINTS = 4096
-# Nodes of the table by which the tail beyond each axis is looked up (error below 1e-5).
+# Nodes of the tables by which tails and quantiles are looked up (errors below 1e-5).
 _NODES = 8192
+_EDGE = 1e-15
 # Directions drawn for one threshold serve larger ones up to this step.
-_LADDER = (0.0, 0.7, 1.3, 1.9, 2.5, 3.2, 4.0, 5.0, 6.5, 8.5, 11.0, 15.0, 20.0, 28.0, 38.0)
+_LADDER = (0.0, 1.0, 2.0, 3.0, 4.2, 6.0, 9.0, 14.0, 22.0, 35.0)
 _RANK = 1e-10
+# Points of an interpolation in 1 / df.
+_CURVE = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +85,26 @@ class MaximalT:
 
     def tail(self, t: float, df: float) -> float:
         """P(max |T_j| > t)."""
-        return float(np.mean(self._replicates(t, df)))
+        return self.tail_with_error(t, df)[0]
 
-    def standard_error(self, t: float, df: float) -> float:
-        """Standard error of `tail`, from independent scramblings."""
+    def tail_with_error(self, t: float, df: float) -> tuple[float, float]:
+        """`tail` and its standard error, from independent scramblings."""
         values = self._replicates(t, df)
-        return float(np.std(values, ddof=1) / np.sqrt(values.size))
+        return float(np.mean(values)), float(np.std(values, ddof=1) / np.sqrt(values.size))
+
+    def quantiles(self, level: float, df: Floats) -> Floats:
+        """`quantile` for many df; smooth in 1 / df, and so interpolated where they are many."""
+        rate = 1.0 / df
+        low, high = float(rate.min()), float(rate.max())
+        if np.unique(rate).size <= _CURVE or high - low < 1e-9:
+            known = {x: self.quantile(level, float(x)) for x in set(df.tolist())}
+            return np.array([known[x] for x in df.tolist()])
+        nodes = np.cos(np.pi * (np.arange(_CURVE) + 0.5) / _CURVE)
+        at = 0.5 * (low + high) + 0.5 * (high - low) * nodes
+        values = [self.quantile(level, float(1.0 / x)) for x in at]
+        fit = np.polynomial.chebyshev.chebfit(nodes, values, _CURVE - 1)
+        scaled = (2.0 * rate - low - high) / (high - low)
+        return np.asarray(np.polynomial.chebyshev.chebval(scaled, fit))
 
     def quantile(self, level: float, df: float) -> float:
         """The value that max |T_j| stays below with probability ``level``."""
@@ -129,9 +146,9 @@ class MaximalT:
         own = axes[np.minimum((points[:, 0] * k).astype(np.intp), k - 1)]
         # T_j beyond t, then s given T_j, then y across a_j (a_j' y is T_j s).
         p = _two_sided(t, self._df)
-        along = _two_sided_quantile(points[:, 1] * p, self._df)
+        along = _beyond(points[:, 1], p, self._df)
         if np.isfinite(self._df):
-            chi = 2.0 * gammaincinv(0.5 * (self._df + 1.0), points[:, 2])
+            chi = _chi_square(points[:, 2], self._df + 1.0)
             along = along * np.sqrt(chi / (self._df + along**2))
         y = along[:, None] * own + _across(own, points[:, 3:])
         squares = (y @ axes.T) ** 2 / (y**2).sum(axis=1)[:, None]
@@ -181,6 +198,19 @@ def _tail_table(squares: Floats, t: float, r: int, df: float) -> Floats:
     return np.asarray(np.exp(np.interp(np.sqrt(squares), nodes, table)))
 
 
+def _beyond(uniform: Floats, p: float, df: float) -> Floats:
+    """|T| given that it lies in its tail of probability p."""
+    nodes = np.linspace(np.log(_EDGE), 0.0, _NODES)
+    table = _two_sided_quantile(np.exp(nodes) * p, df)
+    return np.asarray(np.interp(np.log(uniform), nodes, table))
+
+
+def _chi_square(uniform: Floats, df: float) -> Floats:
+    nodes = np.linspace(float(ndtri(_EDGE)), -float(ndtri(_EDGE)), _NODES)
+    table = 2.0 * gammaincinv(0.5 * df, ndtr(nodes))
+    return np.asarray(np.interp(ndtri(uniform), nodes, table))
+
+
 def _two_sided(t: Floats | float, df: float) -> float:
     size = -np.abs(t)
     return float(2.0 * (ndtr(size) if np.isinf(df) else stdtr(df, size)))
@@ -201,6 +231,6 @@ def sobol(dimension: int) -> Floats:
         for j in range(_REPLICATES)
     ]
     # Inside the open interval: quantiles of 0 are infinite.
-    points = np.clip(np.concatenate(parts), 1e-15, 1.0 - 1e-15)
+    points = np.clip(np.concatenate(parts), _EDGE, 1.0 - _EDGE)
     points.setflags(write=False)
     return np.asarray(points)
