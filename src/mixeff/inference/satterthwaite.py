@@ -54,6 +54,7 @@ AVERAGE = (
     " The Hessian of the variance parameters is the average information: exact traces would take "
     "too long for so many crossed levels."
 )
+SINGULAR = " The fit is singular: variances of zero count as known."
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def satterthwaite(fit: MixedModel) -> Method:
         matrix=vcov,
         slopes=np.concatenate([of_theta, 2.0 * vcov[None] / estimate.sigma]),
         parameter_covariance=2.0 * _inverse(H),
-        sentence=EXACT if exact else EXACT + AVERAGE,
+        sentence=EXACT + ("" if exact else AVERAGE) + (SINGULAR if fit.is_singular else ""),
     )
 
 

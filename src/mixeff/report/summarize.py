@@ -93,7 +93,7 @@ def summarize(
         warnings=fit_warnings(fit),
         footer=convergence_lines(fit.convergence),
         note=hidden_note(p) if correlation is None and p > MOST_SHOWN else "",
-        remarks=(*remarks(fit), *_robust_remark(fit, method, vcov)),
+        remarks=(*remarks(fit), *_method_remark(fit, method, vcov)),
     )
 
 
@@ -118,11 +118,15 @@ def title_of(
     return tested_title(fit.is_reml, name, f"{_test_name(fit, table)}-tests use {uses}")
 
 
-def _robust_remark(fit: MixedModel, method: Method | None, vcov: str | None) -> tuple[str, ...]:
-    """Which standard errors stand in a generalized model's summary, whose title is the fit's."""
-    if method is None or vcov is None or family_text(fit) is None:
-        return ()
-    return (method.sentence,)
+def _method_remark(fit: MixedModel, method: Method | None, vcov: str | None) -> tuple[str, ...]:
+    """What the title does not tell of the tests.
+
+    Robust standard errors of a generalized model, whose title is the fit's; those of a REML fit
+    beside the coefficients of an ML fit.
+    """
+    robust = vcov is not None and family_text(fit) is not None
+    refitted = method is not None and method.name == "kenward-roger" and not fit.is_reml
+    return (method.sentence,) if method is not None and (robust or refitted) else ()
 
 
 def _test_name(fit: MixedModel, table: CoefficientTable) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -136,6 +137,26 @@ def test_ml_fits_are_refitted_by_reml() -> None:
     np.testing.assert_allclose(one.covariance, two.covariance, rtol=1e-5)
     assert "REML fit" in one.sentence
     assert "REML fit" not in two.sentence
+    assert "REML fit" in str(ml.summary(ddf="kenward-roger")).replace("\n", " ")
+
+
+def test_nothing_of_the_size_of_the_data_squared() -> None:
+    """20,000 rows, 600 x 60 levels: an n x n matrix would take 3.2 GB, a dense Z 106 MB."""
+    rng = np.random.default_rng(0)
+    n = 20_000
+    g, h = rng.integers(0, 600, n), rng.integers(0, 60, n)
+    y = rng.normal(size=600)[g] + rng.normal(size=60)[h] + rng.normal(size=n)
+    frame = {"y": y, "x": rng.normal(size=n), "g": g.astype(str), "h": h.astype(str)}
+    fit = mx.lmer("y ~ x + (1 | g) + (1 | h)", frame)
+    tracemalloc.start()
+    try:
+        method = kenward_roger(fit)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 30e6
+    # x varies within all levels: nearly n - J - K degrees of freedom
+    assert 19_000 < method.df(np.array([[0.0, 1.0]]))[0] < 20_000
 
 
 @pytest.mark.filterwarnings("ignore::mixeff.errors.MixeffWarning")

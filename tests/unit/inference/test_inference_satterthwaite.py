@@ -144,6 +144,8 @@ def test_rank_deficient_covariance_counts_the_free_directions_only() -> None:
     less = mx.lmer("y ~ x + (1 | g)", frame)
     got, want = (satterthwaite(m).df(np.eye(2)) for m in (full, less))
     np.testing.assert_allclose(got, want, rtol=1e-6)
+    assert "singular" in satterthwaite(full).sentence
+    assert "singular" not in satterthwaite(less).sentence
 
 
 def test_does_not_depend_on_units_or_order() -> None:
