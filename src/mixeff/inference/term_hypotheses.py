@@ -234,7 +234,8 @@ def _not_first(term: TermPlan, values: Mapping[str, Value]) -> NDArray[np.intp]:
 def _regress(X: Floats, Y: Floats) -> Floats:
     """B with Y = X B."""
     scale = np.linalg.norm(X, axis=0)
-    B = np.linalg.lstsq(X / scale, Y, rcond=None)[0] / scale[:, None]
+    Q, R = np.linalg.qr(X / scale)
+    B = scipy.linalg.solve_triangular(R, Q.T @ Y) / scale[:, None]
     # Entries are small rational numbers; what is left of zeros by rounding would count as rank.
     B[np.abs(B) < 1e-11 * np.abs(B).max()] = 0.0
     return np.asarray(B)
@@ -263,14 +264,25 @@ def _rows(fit: MixedModel) -> tuple[dict[str, Value], int]:
     plan = design.state.fixed
     used = [v for v in design.state.variables if v.label in plan.variables]
     if not design.dropped:
-        return invented(plan, used)
+        values, n = invented(plan, used)
+        if _spans(linear_matrix(plan, values, n)):
+            return values, n
     frame = design.state.open(fit.request.data)
     columns = frame.read(columns_used([v.expression for v in used], frame))
-    values: dict[str, Value] = {}
+    values = {}
     for variable in used:
         value = apply_variable(variable, columns, design.state.n_rows)
         values[variable.label] = _taken(value, design.rows)
     return values, design.n
+
+
+def _spans(X: Floats) -> bool:
+    """The columns are independent on these rows: no combination of levels is lacking."""
+    norms = np.linalg.norm(X, axis=0)
+    if X.shape[0] < X.shape[1] or not norms.all():
+        return False
+    size = np.abs(np.diag(np.linalg.qr(X / norms, mode="r")))
+    return bool(size.min() > _ZERO)
 
 
 def _taken(value: Value, rows: NDArray[np.int64]) -> Value:
@@ -294,7 +306,7 @@ def invented(plan: LinearPlan, variables: Sequence[Variable]) -> tuple[dict[str,
         grid = np.indices(counts).reshape(len(counts), -1) if counts else np.zeros((0, 1), int)
         codes = np.tile(grid, repeats)
     else:
-        codes = np.array([rng.integers(0, c, 40 * len(plan.names)) for c in counts])
+        codes = np.array([rng.integers(0, c, 20 * len(plan.names)) for c in counts])
     n = int(codes.shape[1])
     values: dict[str, Value] = {}
     for variable, own in zip(factors, codes, strict=True):
