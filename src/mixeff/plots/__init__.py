@@ -15,6 +15,7 @@ from mixeff.plots.data import (
     residuals_vs_fitted_data,
 )
 from mixeff.plots.facet_lines import facet_lines
+from mixeff.plots.marginal_means import marginal_means, marginal_means_data
 from mixeff.plots.profile_data import (
     profile_density_data,
     profile_pairs_data,
@@ -32,6 +33,8 @@ __all__ = [
     "caterpillar_data",
     "facet_lines",
     "facet_lines_data",
+    "marginal_means",
+    "marginal_means_data",
     "profile_density",
     "profile_density_data",
     "profile_pairs",
