@@ -67,6 +67,18 @@ class ResultTable:
     def __getitem__(self, name: str) -> Column:
         return self.columns[name]
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """The values of all columns, row by row."""
+        return np.array(self.to_frame().to_numpy(), dtype=dtype)
+
+    if not TYPE_CHECKING:  # a type checker should know the fields, not every method of a frame
+
+        def __getattr__(self, name: str) -> Any:
+            """What a data frame can do (``.loc``, ``.round`` ...), done by ``to_frame()``."""
+            if name.startswith("_"):
+                raise AttributeError(name)
+            return getattr(self.to_frame(), name)
+
     def __len__(self) -> int:
         return len(self.index)
 

@@ -44,7 +44,7 @@ def profile_density(
     >>> picture = plots.profile_density(m)
     """
     profile = profile_of(fit, parameters)
-    numbers, marks = profile_density_data(profile, parameters), profile.confint(level)
+    numbers, marks = profile_density_data(profile, parameters), profile.confint(level).to_frame()
     names = shown(profile, parameters)
     columns = min(3, len(names))
     rows = math.ceil(len(names) / columns)

@@ -57,7 +57,7 @@ def profile_zeta(
     >>> picture = plots.profile_zeta(m)
     """
     profile = profile_of(fit, parameters)
-    numbers, marks = profile_zeta_data(profile, parameters), profile.confint(level)
+    numbers, marks = profile_zeta_data(profile, parameters), profile.confint(level).to_frame()
     names = shown(profile, parameters)
     columns = min(3, len(names))
     rows = math.ceil(len(names) / columns)

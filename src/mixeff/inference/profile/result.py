@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 _LEGEND = "zeta: signed root of the increase of the deviance; .confint() gives intervals."
+_INTERVALS = (
+    "Values that raise the deviance by no more than the chi-square quantile (1 df); assumes the "
+    "model, and enough groups for that reference distribution."
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,7 +86,7 @@ class Profile:
         points = pd.DataFrame(values, columns=list(self.names))
         return pd.concat([pd.DataFrame(parts), points], axis=1)
 
-    def confint(self, level: float = 0.95) -> pd.DataFrame:
+    def confint(self, level: float = 0.95) -> ResultTable:
         """Intervals of all values at which |zeta| is below the normal quantile: ``lower, upper``.
 
         The limits are found on the profile itself, not on a curve through its points.
@@ -100,7 +104,12 @@ class Profile:
         _, table, adopted = adopting(self.engine, work)
         for sentence in adopted:
             notify(sentence, ConvergenceWarning)
-        return table.to_frame()
+        return ResultTable(
+            f"{100 * level:g} % profile likelihood intervals",
+            table.names,
+            {"lower": table.lower, "upper": table.upper},
+            (_INTERVALS, *self.notes, *adopted),
+        )
 
     def zeta(self, parameter: str, values: ArrayLike) -> Floats:
         """zeta of a parameter at some values, on the curve; NaN outside of it.
