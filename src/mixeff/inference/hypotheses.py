@@ -103,7 +103,7 @@ def _single(
     half = t_quantile(level, df) * std_error
     columns |= {"df": df, "statistic": statistic, "p_value": t_tail(statistic, df)}
     columns |= {"lower": estimate - half, "upper": estimate + half}
-    notes = (method.sentence, f"Intervals: {100 * level:g} %, each by itself.")
+    notes = (method.sentence, f"Intervals: {100 * level:g} %, each for itself.")
     return ResultTable("Linear hypotheses", asked.labels, columns, notes)
 
 
