@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 from functools import cache
 from itertools import combinations
 from typing import Any
@@ -170,6 +171,15 @@ def test_no_ratio_without_a_logarithm() -> None:
     link = fit.marginal_means("period").contrast("pairwise")
     np.testing.assert_allclose(table["estimate"], link["estimate"])
     assert any("probit scale" in n and ".regrid()" in n for n in table.notes)
+
+
+@pytest.mark.parametrize("kind", ["link", "response"])
+def test_tables_can_be_pickled(kind: str) -> None:
+    means = status(type=kind)
+    for table in (means, means.contrast("pairwise"), means.regrid()):
+        again = pickle.loads(pickle.dumps(table))
+        assert str(again) == str(table)
+        assert str(again.test()) == str(table.test())
 
 
 def test_tests_of_means() -> None:

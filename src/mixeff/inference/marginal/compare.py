@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from mixeff.inference.marginal.rows import (
     unestimable,
     wald,
 )
-from mixeff.inference.marginal.scale import Scale
+from mixeff.inference.marginal.scale import Scale, exponential, exponential_slope
 from mixeff.inference.marginal.tables import EstimateTable
 
 Floats = NDArray[np.float64]
@@ -161,11 +162,10 @@ def _kron(a: Floats, b: Floats) -> Floats:
 
 def _ratio_scale(scale: Scale) -> Scale:
     assert scale.base is not None
-    rate = math.log(scale.base)
     return Scale(
         name=f"log {scale.ratio}",
-        inverse=lambda x: np.exp(rate * x),
-        slope=lambda x: rate * np.exp(rate * x),
+        inverse=partial(exponential, scale.base, 0.0),
+        slope=partial(exponential_slope, scale.base),
         what=scale.ratio,
         base=scale.base,
         ratio=f"ratio of {scale.ratio}s",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +64,7 @@ def _of_link(fit: MixedModel) -> Scale | None:
     return Scale(
         name=link.name,
         inverse=link.mu,
-        slope=lambda eta: np.asarray(link.derivatives(eta)[0]),
+        slope=partial(_link_slope, link),
         what="probability" if fit.family == "binomial" else "mean response",
         base=math.e if link.name in ("log", "logit") else None,
         ratio="odds ratio" if link.name == "logit" else "ratio",
@@ -106,7 +107,7 @@ def _of_call(name: str, call: Call) -> Scale | None:
     if call.function == "log1p":
         return Scale(name, np.expm1, np.exp)
     if call.function == "exp":
-        return Scale(name, np.log, lambda x: 1.0 / x)
+        return Scale(name, np.log, np.reciprocal)
     base = {"log2": 2.0, "log10": 10.0}.get(call.function)
     if call.function == "log":
         base = _log_base(call)
@@ -134,11 +135,10 @@ def _added(argument: Expression) -> float:
 
 
 def _logarithm(name: str, base: float, added: float) -> Scale:
-    rate = math.log(base)
     return Scale(
         name,
-        lambda x: np.exp(rate * x) - added,
-        lambda x: rate * np.exp(rate * x),
+        partial(exponential, base, added),
+        partial(exponential_slope, base),
         what="geometric mean" if added == 0 else "mean response",
         base=base,
         ratio="ratio" if added == 0 else f"ratio of response {added:+g}",
@@ -148,15 +148,33 @@ def _logarithm(name: str, base: float, added: float) -> Scale:
 def _power(name: str, exponent: float) -> Scale | None:
     if exponent == 0:
         return None
-    inverse = 1.0 / exponent
+    return Scale(name, partial(_root, exponent), partial(_root_slope, exponent))
 
-    def undo(x: Floats) -> Floats:
-        # sqrt(y) below zero is no root of anything; as in R the square is still given.
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray(np.power(x, inverse))
 
-    def slope(x: Floats) -> Floats:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray(inverse * np.power(x, inverse - 1.0))
+# Functions of a module, not closures: tables can be pickled.
 
-    return Scale(name, undo, slope)
+
+def exponential(base: float, added: float, x: Floats) -> Floats:
+    """y of x = log(y + added) to a base."""
+    return np.asarray(np.exp(math.log(base) * x) - added)
+
+
+def exponential_slope(base: float, x: Floats) -> Floats:
+    """Derivative of base ** x."""
+    rate = math.log(base)
+    return np.asarray(rate * np.exp(rate * x))
+
+
+def _root(exponent: float, x: Floats) -> Floats:
+    # sqrt(y) below zero is no root of anything; as in R the square is still given.
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.power(x, 1.0 / exponent))
+
+
+def _root_slope(exponent: float, x: Floats) -> Floats:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.power(x, 1.0 / exponent - 1.0) / exponent)
+
+
+def _link_slope(link: Any, eta: Floats) -> Floats:
+    return np.asarray(link.derivatives(eta)[0])
