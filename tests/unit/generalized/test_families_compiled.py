@@ -13,7 +13,7 @@ from mixeff.generalized.kernels.passes import PARTS
 
 N = 1500
 PAIRS = [
-    *(("binomial", link) for link in ("logit", "probit", "cloglog", "cauchit", "log")),
+    *(("binomial", link) for link in ("logit", "probit", "cloglog", "cauchit", "log", "identity")),
     *((f, link) for f in ("poisson", "nbinom2", "nbinom1") for link in ("log", "sqrt", "identity")),
     *(("gamma", link) for link in ("inverse", "log", "identity")),
     *(("inverse.gaussian", link) for link in ("1/mu^2", "inverse", "log", "identity")),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +20,8 @@ from mixeff.generalized.families.base import (
 )
 from mixeff.generalized.families.family import RowTerms
 from mixeff.generalized.families.jets import Jet, slope_product
-from mixeff.generalized.families.links import BaseLink, Identity
+from mixeff.generalized.families.links import BaseLink
 from mixeff.generalized.families.special import deviance_part, log_binomial
-
-if TYPE_CHECKING:
-    from mixeff.generalized.kernels.passes import RowPass
 
 Floats = NDArray[np.float64]
 
@@ -52,13 +49,6 @@ class Binomial(LinkedFamily):
 
     def __init__(self, link: str | BaseLink = "logit") -> None:
         self._set_link(link)
-
-    def compiled(self, y: Floats, weights: Floats | None, threads: int = 1) -> RowPass | None:
-        """See ``LinkedFamily``; none with the identity link.
-
-        Its pass lets a failure have a probability below zero, where log(1 - h) still exists.
-        """
-        return None if isinstance(self.link, Identity) else super().compiled(y, weights, threads)
 
     def check_response(self, y: Floats, weights: Floats | None) -> None:
         """Refuse proportions outside [0, 1]; warn once where the successes are not whole."""

@@ -95,8 +95,8 @@ struct Binomial {
             }
             const Jet yes = Link::log(eta), no = Link::rest(eta);
             Jet l = sum(w * y, yes, w * (1.0 - y), no);
-            // 0 times an infinite or impossible logarithm.
-            if (y == 0.0) l.v = w * no.v;
+            // 0 times an infinite logarithm; that of an impossible probability stays NaN.
+            if (y == 0.0 && yes.v <= 0.0) l.v = w * no.v;
             if (y == 1.0 && no.v <= 0.0) l.v = w * yes.v;
             put<Level>(row, l, set.expected, slope_product(-w, yes, no));
         }
