@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mixeff.model.inference_methods import InferenceMethods
+from mixeff.model.hypothesis_methods import HypothesisMethods
+from mixeff.model.means_methods import MeansMethods
 from mixeff.model.names import calling_frame
 from mixeff.model.padding import pad
+from mixeff.model.precision_methods import PrecisionMethods
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 
-class FitMethods(InferenceMethods):
+class FitMethods(HypothesisMethods, PrecisionMethods, MeansMethods):
     """The methods of a fitted model; its numbers are in `MixedModel` and the classes of it."""
 
     __slots__ = ()
