@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixeff.errors import OptionError
-from mixeff.inference.method import FTest, Method, f_tail, independent_rows
+from mixeff.inference.method import FTest, Method, f_tail, independent_rows, moment_df
 from mixeff.linear.fit import fit_linear
 from mixeff.linear.sigma_coordinates import pack
 from mixeff.linear.variance_information import (
@@ -81,12 +81,7 @@ class KenwardRoger(Method):
 
     def df(self, L: Floats) -> Floats:
         """2 / A of each row, what the general rule gives for one; NaN for a row of zeros."""
-        L = np.asarray(L, dtype=np.float64)
-        v = np.einsum("ka,ab,kb->k", L, self.plain, L)
-        t = np.einsum("ka,jab,kb->kj", L, self.changes, L, optimize=True)
-        A = np.einsum("kj,ji,ki->k", t, self.weights, t)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(np.where(v > 0, 2.0 * v**2 / A, np.nan))
+        return moment_df(L, self.plain, self.changes, self.weights)
 
     def f_test(self, L: Floats, difference: Floats) -> FTest:
         """The scaled F test that L beta equals its hypothetical values."""

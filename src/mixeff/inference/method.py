@@ -180,6 +180,27 @@ def method_of(
     return kenward_roger(fit)
 
 
+def moment_df(L: Floats, covariance: Floats, slopes: Floats, spread: Floats) -> Floats:
+    """2 v^2 / Var(v) of each row of L, v = L C L' the variance it is estimated to have.
+
+    The degrees of freedom of the multiple of chi-square with the first two moments of v
+    (Satterthwaite 1946); NaN for a row of zeros.
+
+    Parameters
+    ----------
+    L : (k, p) array
+    covariance : (p, p) array, C
+    slopes : (m, p, p) array, derivatives of C (up to sign) in the variance parameters
+    spread : (m, m) array, covariance of their estimates
+    """
+    L = np.asarray(L, dtype=np.float64)
+    v = np.einsum("ka,ab,kb->k", L, covariance, L)
+    g = np.einsum("ka,jab,kb->kj", L, slopes, L, optimize=True)
+    variance = np.einsum("kj,ji,ki->k", g, spread, g)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.where(v > 0, 2.0 * v**2 / variance, np.nan))
+
+
 def independent_rows(L: Floats, covariance: Floats) -> tuple[Floats, Floats]:
     """Uncorrelated combinations of L beta: variances (r,) and combinations (r, k).
 

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixeff.inference.coefficients import covariance
-from mixeff.inference.method import Method
+from mixeff.inference.method import Method, moment_df
 from mixeff.linear.sigma_coordinates import basis, derivative, pack, places, slopes_to_matrices
 from mixeff.linear.variance_information import (
     VarianceInformation,
@@ -81,12 +81,7 @@ class Satterthwaite(Method):
 
     def df(self, L: Floats) -> Floats:
         """2 v^2 / (g' A g) of each row; NaN for a row of zeros."""
-        L = np.asarray(L, dtype=np.float64)
-        v = np.einsum("ka,ab,kb->k", L, self.matrix, L)
-        g = np.einsum("ka,jab,kb->kj", L, self.slopes, L, optimize=True)
-        spread = np.einsum("kj,ji,ki->k", g, self.parameter_covariance, g)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(np.where(v > 0, 2.0 * v**2 / spread, np.nan))
+        return moment_df(L, self.matrix, self.slopes, self.parameter_covariance)
 
     def joint_df(self, rows: Floats, t_squared: Floats) -> float:
         """Fai and Cornelius: the df for which F has the mean of the average of the t^2."""
