@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,8 +98,7 @@ def anova_of_terms(
     OptionError
         A type, method or kind of hypotheses that does not exist.
     """
-    if type not in ROMAN or isinstance(type, bool):
-        raise OptionError(f"anova: type must be 1, 2 or 3, not {type!r}.")
+    type = _checked_type(type)
     choose("anova", "hypotheses", hypotheses, ("marginal", "coefficients"))
     if hypotheses == "coefficients" and type != 3:
         raise OptionError('anova: hypotheses="coefficients" is a table of type 3.')
@@ -117,6 +116,19 @@ def anova_of_terms(
         return AnovaTable(f"Analysis of Deviance Table ({word})", labels, _chisq(tests), notes)
     columns = _f_columns(tests, fit.sigma**2, with_p=ddf is not None)
     return AnovaTable(_title(type, method, ddf, vcov), labels, columns, notes)
+
+
+def _checked_type(type: Any) -> int:
+    """1, 2 or 3, given as a number or as R writes it (``"III"``)."""
+    if hasattr(type, "loglik"):
+        raise OptionError(
+            "anova: a fit's own anova tests its terms, one model at a time. To compare models: "
+            "mixeff.anova(m0, m1)."
+        )
+    for number, roman in ROMAN.items():
+        if type in (number, roman, str(number)) and not isinstance(type, bool):
+            return number
+    raise OptionError(f"anova: type must be 1, 2 or 3, not {type!r}.")
 
 
 def _hypotheses(

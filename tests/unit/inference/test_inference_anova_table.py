@@ -193,7 +193,6 @@ def test_columns_and_titles() -> None:
     [
         ({"type": 4}, "type must be 1, 2 or 3"),
         ({"type": True}, "type must be 1, 2 or 3"),
-        ({"type": "III"}, "type must be 1, 2 or 3"),
         ({"ddf": "kenward"}, 'Did you mean "kenward-roger"'),
         ({"hypotheses": "coefs"}, "hypotheses must be one of"),
         ({"type": 2, "hypotheses": "coefficients"}, "is a table of type 3"),
@@ -235,3 +234,13 @@ def test_robust_standard_errors_are_named() -> None:
     )
     assert "Cluster-robust covariance CR1" in str(model.summary(vcov="CR1"))
     assert "Cluster-robust" not in str(model.summary())
+
+
+def test_type_as_r_writes_it_and_models_given_instead():
+    fit = mx.lmer("Reaction ~ Days + (Days | Subject)", mx.load_dataset("sleepstudy"))
+    assert str(fit.anova(type="III")) == str(fit.anova(type=3))
+    with pytest.raises(OptionError, match=r"compare models: mixeff.anova\(m0, m1\)"):
+        fit.anova(fit)
+    for wrong in (True, "IV", [3]):
+        with pytest.raises(OptionError, match="type must be 1, 2 or 3"):
+            fit.anova(type=wrong)

@@ -20,6 +20,7 @@ Floats = NDArray[np.float64]
 
 _ALIASES = {
     "pairs": "pairwise",
+    "tukey": "pairwise",
     "treatment": "trt.vs.ctrl",
     "dunnett": "trt.vs.ctrl",
     "trt.vs.ctrl1": "trt.vs.ctrl",
