@@ -76,7 +76,7 @@ class ConditionalAIC:
 
 
 def conditional_aic(fit: MixedModel, variances: str | None = None) -> ConditionalAIC:
-    """See ``InferenceMethods.conditional_aic``."""
+    """See ``LinearMixedModel.conditional_aic``."""
     generalized = isinstance(fit.estimate, GeneralizedEstimate)
     if variances is None:
         variances = KNOWN if generalized else ESTIMATED

@@ -24,7 +24,7 @@ NONE = "<none>"
 
 
 def ranova(fit: MixedModel, reduce_terms: bool = True) -> ResultTable:
-    """See ``InferenceMethods.ranova``."""
+    """See ``LinearMixedModel.ranova``."""
     if not isinstance(reduce_terms, bool):
         raise OptionError(f"ranova: reduce_terms must be True or False, not {reduce_terms!r}.")
     rows = [fit_smaller(fit, design, label) for label, design in _smaller(fit, reduce_terms)]

@@ -209,7 +209,7 @@ def robust_method(
 def robust_covariance(
     fit: MixedModel, kind: str | None = None, cluster: Any = None
 ) -> pd.DataFrame:
-    """See ``InferenceMethods.robust_vcov``."""
+    """See ``LinearMixedModel.robust_vcov``."""
     import pandas as pd
 
     from mixeff.inference.method import ROBUST

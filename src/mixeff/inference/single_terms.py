@@ -21,7 +21,7 @@ NONE = "<none>"
 
 
 def drop1(fit: MixedModel, scope: Any = None, test: str | None = "chisq") -> ResultTable:
-    """See ``InferenceMethods.drop1``."""
+    """See ``LinearMixedModel.drop1``."""
     if test is not None:
         choose("drop1", "test", test, ("chisq",))
     fixed = fit.request.parsed.fixed

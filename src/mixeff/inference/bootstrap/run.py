@@ -42,7 +42,7 @@ def bootstrap(
     progress: bool | None,
     unknown: Mapping[str, Any],
 ) -> Bootstrap:
-    """See `InferenceMethods.bootstrap`."""
+    """See `LinearMixedModel.bootstrap`."""
     refuse_unknown("bootstrap", unknown, ARGUMENTS)
     count = whole_number("bootstrap", "nsim", nsim, 2)
     check_threads("bootstrap", threads)

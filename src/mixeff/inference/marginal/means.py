@@ -45,7 +45,7 @@ def marginal_means(
     vcov: str | None,
     level: float,
 ) -> EstimateTable:
-    """See `InferenceMethods.marginal_means`."""
+    """See `LinearMixedModel.marginal_means`."""
     function = "marginal_means"
     scheme = check_weights(function, weights)
     response = choose(function, "type", type, ("link", "response")) == "response"
@@ -79,7 +79,7 @@ def joint_tests(
     ddf: str | None,
     vcov: str | None,
 ) -> ResultTable:
-    """See `InferenceMethods.joint_tests`."""
+    """See `LinearMixedModel.joint_tests`."""
     function = "joint_tests"
     scheme = check_weights(function, weights)
     predictors = chosen(function, predictors_of(fit), at)

@@ -66,7 +66,7 @@ def slopes(
     vcov: str | None,
     level: float,
 ) -> EstimateTable:
-    """See `InferenceMethods.slopes`."""
+    """See `LinearMixedModel.slopes`."""
     function = "slopes"
     scheme = check_weights(function, weights)
     level = check_level(function, level)

@@ -73,7 +73,7 @@ def permutation_test(
     progress: bool | None,
     unknown: Mapping[str, Any],
 ) -> ReferenceTest:
-    """See `InferenceMethods.permutation_test`."""
+    """See `LinearMixedModel.permutation_test`."""
     refuse_unknown("permutation_test", unknown, ARGUMENTS)
     count = whole_number("permutation_test", "nsim", nsim, 1)
     check_threads("permutation_test", threads)

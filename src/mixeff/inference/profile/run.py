@@ -36,7 +36,7 @@ def profile(
     max_points: int = 100,
     progress: bool | None = None,
 ) -> Profile:
-    """See `InferenceMethods.profile`."""
+    """See `LinearMixedModel.profile`."""
     from scipy.special import chdtri
 
     if not 0 < alpha_max < 1:
