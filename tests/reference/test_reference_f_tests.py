@@ -19,7 +19,8 @@ from support.reference_fits import reference_fit
 # largest entry), so its degrees of freedom agree to 1e-5 or better.
 RTOL = 1e-4
 
-# pbkrtest 0.5.2 builds Sigma from Z and sigma^2 I: prior weights do not enter.
+# pbkrtest 0.5.2 builds Sigma from Z and sigma^2 I: prior weights do not enter. Ours are tested in
+# tests/unit/inference/test_inference_kenward_roger.py, against dense matrices.
 WEIGHTED = ("penicillin_weights_p", "sleepstudy_weights")
 
 SCALED_F, SCALED_DF = 13.0287227, 1068.49445
@@ -62,15 +63,16 @@ def test_satterthwaite_coefficients(name: str) -> None:
     check_coefficients(fit_case(name), load_case(name)["satterthwaite"], "satterthwaite")
 
 
-@pytest.mark.parametrize("name", [n for n in cases_with("kenward_roger") if n not in WEIGHTED])
+KENWARD_ROGER = [name for name in cases_with("kenward_roger") if name not in WEIGHTED]
+
+
+@pytest.mark.parametrize("name", KENWARD_ROGER)
 def test_kenward_roger_coefficients(name: str) -> None:
     check_coefficients(fit_case(name), load_case(name)["kenward_roger"], "kenward-roger")
 
 
-@pytest.mark.parametrize("name", cases_with("kenward_roger"))
+@pytest.mark.parametrize("name", KENWARD_ROGER)
 def test_kenward_roger_covariance(name: str) -> None:
-    if name in WEIGHTED:
-        pytest.skip("pbkrtest leaves out the weights: see test_weights_by_dense_algebra")
     want = np.array(load_case(name)["kenward_roger"]["vcov_adj"]["values"], dtype=float)
     got = method_of(fit_case(name), "kenward-roger", function="test").covariance
     # Entries of columns in very different units: each relative to its standard errors.
@@ -100,11 +102,17 @@ F_COLUMNS = {
 CHISQ_COLUMNS = {"chisq": "Chisq", "df": "Df", "p_value": "Pr(>Chisq)"}
 
 
-@pytest.mark.parametrize("name", cases_with("satterthwaite"))
-@pytest.mark.parametrize("kind", [1, 2, 3])
+# lmerTest takes scale(x) for a factor: test_type_two_with_a_scaled_covariate.
+ANOVAS = [
+    (name, kind)
+    for name in cases_with("satterthwaite")
+    for kind in (1, 2, 3)
+    if (name, kind) != ("exam_scale_p", 2)
+]
+
+
+@pytest.mark.parametrize(("name", "kind"), ANOVAS)
 def test_satterthwaite_anova(name: str, kind: int) -> None:
-    if name == "exam_scale_p" and kind == 2:
-        pytest.skip("lmerTest takes scale(x) for a factor: test_type_two_with_a_scaled_covariate")
     want = load_case(name)["satterthwaite"][f"anova_type{kind}"]
     check_table(fit_case(name).anova(kind, "satterthwaite"), want, F_COLUMNS)
 
@@ -124,7 +132,7 @@ def test_type_two_with_a_scaled_covariate() -> None:
     assert table["den_df"][at] == pytest.approx(SCALED_DF, rel=RTOL)
 
 
-@pytest.mark.parametrize("name", [n for n in cases_with("kenward_roger") if n not in WEIGHTED])
+@pytest.mark.parametrize("name", KENWARD_ROGER)
 @pytest.mark.parametrize("kind", [1, 3])
 def test_kenward_roger_anova(name: str, kind: int) -> None:
     want = load_case(name)["kenward_roger"][f"anova_type{kind}"]
