@@ -27,6 +27,10 @@ def digest(row: Row) -> Row:
     out |= {"ours": _seconds(ours), "lme4": _seconds(lme4), "peer": peer}
     out["peer_seconds"] = _seconds(peers[peer]) if peer else None
     base = out["peer_seconds"] if row.get("against") == "peer" else out["lme4"]
+    # Stopped after so many seconds: what it would have taken is more.
+    out["lme4_bound"] = None if lme4 else _bound(row.get("lme4"))
+    if base is None and row.get("against") != "peer":
+        base = out["lme4_bound"]
     if ours and row["kind"] == "refit":
         base = median(ours["first_fit"])
     out["compared"] = base
@@ -50,6 +54,12 @@ def digest(row: Row) -> Row:
 
 def _seconds(result: Row | None) -> float | None:
     return median(result["seconds"]) if result else None
+
+
+def _bound(results: list[Row] | None) -> float | None:
+    """Seconds all measurements of a program were given, where none was done in them."""
+    given = [r.get("timeout") for r in results or []]
+    return min(given) if given and all(given) else None
 
 
 def _difference(ours: Row | None, other: Row | None) -> float | None:
@@ -124,15 +134,22 @@ def times_table(rows: list[Row]) -> str:
         against = d["ours"] / d["peer_seconds"] if d["ours"] and d["peer_seconds"] else None
         met = "; ".join(d["verdicts"]) or ("-" if d["ratio"] is None else "yes")
         lines.append([
-            d["title"], _number(d["ours"]), _lme4_cell(d), fraction(d["ratio"]),
+            d["title"], _number(d["ours"]), _lme4_cell(d), _ratio_cell(d),
             fraction(d["asked"]), met, d["peer"] or "-", _number(d["peer_seconds"]),
             fraction(against),
         ])  # fmt: skip
     return markdown(lines)
 
 
+def _ratio_cell(d: Row) -> str:
+    """The ratio, or what it is below."""
+    return ("below " if d["lme4_bound"] else "") + fraction(d["ratio"])
+
+
 def _lme4_cell(d: Row) -> str:
     """Seconds, or why there are none."""
+    if d["lme4_bound"]:
+        return f"over {_number(d['lme4_bound'])}"
     if not d["lme4"]:
         return d["lme4_failed"] or "-"
     return _number(d["lme4"]) + ("" if d["lme4_nodes"] == 1 else f" (nAGQ = {d['lme4_nodes']})")
