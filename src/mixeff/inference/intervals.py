@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from mixeff.inference.table import ResultTable
 from mixeff.inference.wald import wald_table
 from mixeff.model.options import choose, refuse_unknown
 
@@ -32,21 +36,31 @@ def intervals(
     OptionError
         Unknown method, parameter or argument; ``level`` not between 0 and 1.
     """
+    from mixeff.inference.table_frame import TableFrame
+
     choose("confint", "method", method, METHODS)
     if method == "profile":
         from mixeff.inference.profile import profile_intervals
 
         refuse_unknown("confint", (o for o in options if o != "progress"), (*_KNOWN, "progress"))
-        return profile_intervals(fit, level, parameters, **options).to_frame()
+        return TableFrame.of(profile_intervals(fit, level, parameters, **options))
     if method == "bootstrap":
         from mixeff.inference.bootstrap import bootstrap_intervals
 
         wanted = None if parameters is None else _names(fit, parameters)
-        frame = bootstrap_intervals(fit, level, options)
-        return frame if wanted is None else frame.loc[[n for n in wanted if n in frame.index]]
-    refuse_unknown("confint", (o for o in options if o not in _WALD), (*_KNOWN, *_WALD))
-    frame = wald_table(fit, level, **options).to_frame()
-    return frame if parameters is None else frame.loc[_names(fit, parameters)]
+        table = bootstrap_intervals(fit, level, options)
+    else:
+        refuse_unknown("confint", (o for o in options if o not in _WALD), (*_KNOWN, *_WALD))
+        wanted = None if parameters is None else _names(fit, parameters)
+        table = wald_table(fit, level, **options)
+    return TableFrame.of(table if wanted is None else _rows(table, wanted))
+
+
+def _rows(table: ResultTable, wanted: Sequence[str]) -> ResultTable:
+    """Some rows of a table of intervals, in the order asked for."""
+    at = [table.index.index(name) for name in wanted if name in table.index]
+    columns = {name: np.asarray(column)[at] for name, column in table.columns.items()}
+    return replace(table, index=tuple(table.index[i] for i in at), columns=columns)
 
 
 def _names(fit: MixedModel, parameters: str | Sequence[str]) -> list[str]:

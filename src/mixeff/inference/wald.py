@@ -12,6 +12,7 @@ from mixeff.errors import OptionError
 from mixeff.generalized.estimate import GeneralizedEstimate
 from mixeff.inference.coefficients import covariance
 from mixeff.inference.method import Method, method_of
+from mixeff.inference.table import ResultTable
 from mixeff.inference.tails import t_quantile
 from mixeff.model.scales import has_scale
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from mixeff.model.mixed import MixedModel
 
 Floats = NDArray[np.float64]
+
+_NORMAL = "Estimate -/+ normal quantile times standard error: variances taken as known."
+_NONE = 'Standard deviations and correlations have no such interval; method="profile" gives one.'
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +91,18 @@ def wald_intervals(
 
 def wald_table(
     fit: MixedModel, level: float, ddf: str | None = None, vcov: str | None = None
-) -> IntervalTable:
+) -> ResultTable:
     """``wald_intervals`` of a fit, by the names of the method the caller uses."""
     method = None
     if not (ddf is None and vcov is None):
         method = method_of(fit, "auto" if ddf is None else ddf, vcov, function="confint")
-    return wald_intervals(fit.design, fit.estimate, level, method)
+    found = wald_intervals(fit.design, fit.estimate, level, method)
+    return ResultTable(
+        f"{100 * level:g} % Wald confidence intervals",
+        found.names,
+        {"lower": found.lower, "upper": found.upper},
+        (_NORMAL if method is None else method.sentence, _NONE),
+    )
 
 
 def variance_names(design: Design, *, sigma: bool = True) -> tuple[str, ...]:

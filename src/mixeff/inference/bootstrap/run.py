@@ -16,11 +16,10 @@ from mixeff.inference.bootstrap.responses import responses_of, root_seed, whole_
 from mixeff.inference.bootstrap.result import INTERVALS, Bootstrap, check_level
 from mixeff.inference.bootstrap.statistics import Statistic, all_parameters, of_function
 from mixeff.inference.bootstrap.tally import Tally
+from mixeff.inference.table import ResultTable
 from mixeff.model.options import choose, refuse_unknown
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from mixeff.model.mixed import MixedModel
 
 KINDS = ("parametric", "semiparametric", "case")
@@ -84,7 +83,7 @@ def _of_cases(
     return replace(found, acceleration=acceleration(fit, clusters, wanted, threads))
 
 
-def bootstrap_intervals(fit: MixedModel, level: float, options: Mapping[str, Any]) -> pd.DataFrame:
+def bootstrap_intervals(fit: MixedModel, level: float, options: Mapping[str, Any]) -> ResultTable:
     """The intervals of ``m.confint(method="bootstrap", ...)``."""
     known = {
         "nsim": 1000, "kind": "parametric", "statistic": None, "seed": None, "random": None,
@@ -97,7 +96,7 @@ def bootstrap_intervals(fit: MixedModel, level: float, options: Mapping[str, Any
     check_level(level)
     choose("confint", "interval", interval, INTERVALS)
     draws = bootstrap(fit, **{**known, **asked}, unknown={})
-    return draws.confint(level, interval).to_frame()
+    return draws.confint(level, interval)
 
 
 def _check_kind(fit: MixedModel, kind: str, random: str | None) -> None:

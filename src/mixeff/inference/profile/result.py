@@ -104,12 +104,7 @@ class Profile:
         _, table, adopted = adopting(self.engine, work)
         for sentence in adopted:
             notify(sentence, ConvergenceWarning)
-        return ResultTable(
-            f"{100 * level:g} % profile likelihood intervals",
-            table.names,
-            {"lower": table.lower, "upper": table.upper},
-            (_INTERVALS, *self.notes, *adopted),
-        )
+        return interval_table(table, (*self.notes, *adopted))
 
     def zeta(self, parameter: str, values: ArrayLike) -> Floats:
         """zeta of a parameter at some values, on the curve; NaN outside of it.
@@ -199,6 +194,16 @@ class Profile:
             },
             (_LEGEND, *self.notes),
         )
+
+
+def interval_table(found: IntervalTable, notes: Sequence[str]) -> ResultTable:
+    """Profile intervals as they are printed."""
+    return ResultTable(
+        f"{100 * found.level:g} % profile likelihood intervals",
+        found.names,
+        {"lower": found.lower, "upper": found.upper},
+        (_INTERVALS, *notes),
+    )
 
 
 def intervals(engine: Engine, names: tuple[str, ...], level: float) -> IntervalTable:

@@ -15,7 +15,8 @@ from mixeff.inference.profile.engine import (
     likelihood_fit,
     parameter_names,
 )
-from mixeff.inference.profile.result import Profile, intervals
+from mixeff.inference.profile.result import Profile, interval_table, intervals
+from mixeff.inference.table import ResultTable
 from mixeff.inference.wald import IntervalTable
 from mixeff.model.options import closest
 from mixeff.model.progress import ProgressBar
@@ -75,10 +76,10 @@ def profile_intervals(
     level: float,
     parameters: str | Sequence[str] | None = None,
     progress: bool | None = None,
-) -> IntervalTable:
+) -> ResultTable:
     """See `FitMethods.confint`: the limits alone, without the curves."""
     names = chosen("confint", fit, parameters)
-    fit, _ = likelihood_fit(fit)
+    fit, notes = likelihood_fit(fit)
 
     def work(engine: Engine) -> IntervalTable:
         with watched(len(names), fit, progress) as bar:
@@ -90,7 +91,7 @@ def profile_intervals(
     _, found, adopted = adopting(Engine(fit), work)
     for sentence in adopted:
         notify(sentence, ConvergenceWarning)
-    return found
+    return interval_table(found, (*notes, *adopted))
 
 
 def watched(total: int, fit: MixedModel, progress: bool | None) -> ProgressBar:
