@@ -87,8 +87,9 @@ def _verdicts(row: Row, out: Row) -> list[str]:
     slower = out["ours"] and out["peer_seconds"] and out["ours"] > out["peer_seconds"]
     if row.get("beats_peer") and slower:
         missed.append(f"{out['ours'] / out['peer_seconds']:.2g} times as long as {out['peer']}")
-    # A batch holds the results of all its replicates, of which lme4 does fewer.
-    batch = row["kind"] == "bootstrap"
+    # A batch holds the results of all its replicates, of which lme4 does fewer; of inference
+    # nothing is asked but time, and its modules are loaded when it is first called.
+    batch = row["kind"] in ("bootstrap", "inference")
     if out["memory"] is not None and out["lme4_memory"] is not None and not batch:
         share = out["memory"] / out["lme4_memory"] if out["lme4_memory"] else float("inf")
         if out["memory"] > JUDGED_MEMORY and share > 0.5:
