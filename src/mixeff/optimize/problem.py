@@ -49,13 +49,8 @@ class Parameters(Protocol):
         ...
 
 
-class Evaluation(Protocol):
-    """The criterion at one theta; derivatives cost extra and are computed when first asked for."""
-
-    @property
-    def theta(self) -> Floats:
-        """(k,) where it was evaluated."""
-        ...
+class Derivatives(Protocol):
+    """The criterion at a point; derivatives cost extra and are computed when first asked for."""
 
     @property
     def value(self) -> float:
@@ -69,7 +64,7 @@ class Evaluation(Protocol):
 
     @property
     def gradient(self) -> Floats:
-        """(k,) d value / d theta."""
+        """(k,) d value / d parameters."""
         ...
 
     @property
@@ -84,6 +79,15 @@ class Evaluation(Protocol):
 
     def curvature_along(self, term: int, direction: Floats) -> float:
         """Second derivative (model) of the value along Sigma_term + t v v' at t = 0."""
+        ...
+
+
+class Evaluation(Derivatives, Protocol):
+    """The criterion at one theta."""
+
+    @property
+    def theta(self) -> Floats:
+        """(k,) where it was evaluated."""
         ...
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Literal
@@ -70,3 +71,20 @@ def strip(axes: Axes, label: str, share: float) -> None:
     axes.add_patch(box)
     middle = 1 + share / 2
     axes.text(0.5, middle, label, transform=axes.transAxes, ha="center", va="center", fontsize=8)
+
+
+def panel_grid(count: int, height: float, *, sharey: bool = False) -> tuple[Figure, list[Axes]]:
+    """A figure of panels, three in a row, and all of them; those beyond ``count`` are hidden.
+
+    Parameters
+    ----------
+    count : int, panels needed
+    height : float, of a row, in inches
+    """
+    columns = min(3, count)
+    rows = math.ceil(count / columns)
+    figure = new_figure(max(3.6, 2.7 * columns), 0.3 + height * rows)
+    panels = list(figure.subplots(rows, columns, squeeze=False, sharey=sharey).ravel())
+    for axes in panels[count:]:
+        axes.set_visible(False)
+    return figure, panels

@@ -55,12 +55,12 @@ def profile_zeta_data(
     import pandas as pd
 
     profile = profile_of(fit, parameters)
-    parts = [pd.DataFrame({"parameter": [], "value": [], "zeta": []})]
+    parts = {}
     for name in shown(profile, parameters):
         curve = profile.curve(name)
         values = curve.grid(n)
-        parts.append(pd.DataFrame({"parameter": name, "value": values, "zeta": curve.at(values)}))
-    return pd.concat(parts[1:] or parts, ignore_index=True)
+        parts[name] = pd.DataFrame({"value": values, "zeta": curve.at(values)})
+    return _stacked(parts, "zeta")
 
 
 def profile_density_data(
@@ -87,15 +87,20 @@ def profile_density_data(
     >>> plots.profile_density_data(m, "sigma", n=50).shape
     (50, 3)
     """
+    profile = profile_of(fit, parameters)
+    parts = {name: profile.density(name, n) for name in shown(profile, parameters)}
+    return _stacked(parts, "density")
+
+
+def _stacked(parts: dict[str, pd.DataFrame], height: str) -> pd.DataFrame:
+    """The curves one below the other, the parameter's name in the first column."""
     import pandas as pd
 
-    profile = profile_of(fit, parameters)
-    parts = [pd.DataFrame({"parameter": [], "value": [], "density": []})]
-    for name in shown(profile, parameters):
-        own = profile.density(name, n)
-        own.insert(0, "parameter", name)
-        parts.append(own)
-    return pd.concat(parts[1:] or parts, ignore_index=True)
+    if not parts:
+        return pd.DataFrame({"parameter": [], "value": [], height: []})
+    frame = pd.concat(list(parts.values()), ignore_index=True)
+    frame.insert(0, "parameter", [name for name, own in parts.items() for _ in range(len(own))])
+    return frame
 
 
 def profile_pairs_data(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mixeff.plots.figure import LINE, POINT, new_figure, tidy_axes
+from mixeff.plots.figure import LINE, POINT, panel_grid, tidy_axes
 from mixeff.plots.profile_data import profile_density_data, profile_of, shown
 
 if TYPE_CHECKING:
@@ -46,10 +45,7 @@ def profile_density(
     profile = profile_of(fit, parameters)
     numbers, marks = profile_density_data(profile, parameters), profile.confint(level).to_frame()
     names = shown(profile, parameters)
-    columns = min(3, len(names))
-    rows = math.ceil(len(names) / columns)
-    figure = new_figure(max(3.6, 2.7 * columns), 0.3 + 2.2 * rows)
-    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    figure, panels = panel_grid(len(names), 2.2)
     for axes, name in zip(panels, names, strict=False):
         tidy_axes(axes)
         own = numbers[numbers["parameter"] == name]
@@ -62,6 +58,4 @@ def profile_density(
         axes.set_ylim(bottom=0.0)
         axes.set_yticks([])
         axes.set_title(name, fontsize=9)
-    for axes in panels[len(names) :]:
-        axes.set_visible(False)
     return figure

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mixeff.plots.figure import GREY, LINE, POINT, new_figure, tidy_axes
+from mixeff.plots.figure import GREY, LINE, POINT, panel_grid, tidy_axes
 from mixeff.plots.profile_data import profile_of, profile_zeta_data, shown
 
 if TYPE_CHECKING:
@@ -59,18 +58,13 @@ def profile_zeta(
     profile = profile_of(fit, parameters)
     numbers, marks = profile_zeta_data(profile, parameters), profile.confint(level).to_frame()
     names = shown(profile, parameters)
-    columns = min(3, len(names))
-    rows = math.ceil(len(names) / columns)
-    figure = new_figure(max(3.6, 2.7 * columns), 0.3 + 2.4 * rows)
-    panels = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
+    figure, panels = panel_grid(len(names), 2.4, sharey=True)
     for axes, name in zip(panels, names, strict=False):
         own = numbers[numbers["parameter"] == name]
         _draw(axes, profile, name, own["value"].to_numpy(), own["zeta"].to_numpy(), absolute)
         _mark(axes, profile, name, marks.loc[name].to_numpy(), absolute)
         axes.set_title(name, fontsize=9)
-    for axes in panels[len(names) :]:
-        axes.set_visible(False)
-    for first in panels[::columns]:
+    for first in panels[::3]:
         first.set_ylabel("|zeta|" if absolute else "zeta", fontsize=9)
     return figure
 

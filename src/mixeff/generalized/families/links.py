@@ -9,6 +9,7 @@ derivative is zero).
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -29,7 +30,7 @@ _POSITIVE = (0.0, math.inf)
 _UNIT = (0.0, 1.0)
 
 
-class BaseLink:
+class BaseLink(ABC):
     """What is common: everything follows from ``mean_jet`` unless a link knows better.
 
     Attributes
@@ -41,13 +42,13 @@ class BaseLink:
     name: ClassVar[str] = ""
     mean_range: ClassVar[tuple[float, float]] = _REAL
 
+    @abstractmethod
     def eta(self, mu: Floats) -> Floats:
         """(n,) linear predictor of the mean."""
-        raise NotImplementedError
 
+    @abstractmethod
     def mean_jet(self, eta: Floats) -> Jet:
         """h(eta) and its four derivatives, not clipped."""
-        raise NotImplementedError
 
     def mu(self, eta: Floats) -> Floats:
         """(n,) mean of the linear predictor; never rounds onto the edge of the valid means."""

@@ -30,7 +30,6 @@ from mixeff.inference.profile.kinds import (
     kinds,
     turned_columns,
 )
-from mixeff.inference.profile.restricted import Full
 from mixeff.inference.profile.restriction import (
     Angle,
     Combination,
@@ -41,6 +40,7 @@ from mixeff.inference.profile.restriction import (
 )
 from mixeff.inference.profile.track import Describe, RestrictedTrack, Scale
 from mixeff.optimize import solve
+from mixeff.optimize.problem import Derivatives
 
 Floats = NDArray[np.float64]
 
@@ -199,7 +199,7 @@ class GeneralizedDescribe(Describe):
     term: int | None
     turn: Floats | None
 
-    def fixed(self, full: Full) -> Floats:
+    def fixed(self, full: Derivatives) -> Floats:
         """See ``Describe``: they are part of z."""
         return np.empty(0)
 

@@ -21,7 +21,6 @@ from mixeff.inference.profile.kinds import (
     kinds,
     turned_columns,
 )
-from mixeff.inference.profile.restricted import Full
 from mixeff.inference.profile.restriction import (
     Angle,
     Entry,
@@ -37,6 +36,7 @@ from mixeff.linear.estimate import LinearEstimate
 from mixeff.linear.starting import trace_memory
 from mixeff.linear.unprofiled import UnprofiledCriterion
 from mixeff.linear.working import Prepared, usable_threads, working_model
+from mixeff.optimize.problem import Derivatives
 
 Floats = NDArray[np.float64]
 
@@ -198,7 +198,7 @@ class LinearDescribe(Describe):
     term: int | None
     turn: Floats | None
 
-    def fixed(self, full: Full) -> Floats:
+    def fixed(self, full: Derivatives) -> Floats:
         """See ``Describe``: the generalized least squares coefficients."""
         found: Floats = full.beta  # type: ignore[attr-defined]
         return found

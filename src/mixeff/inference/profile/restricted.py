@@ -16,7 +16,7 @@ from mixeff.control import Control
 from mixeff.errors import ConvergenceError, DesignError
 from mixeff.inference.profile.restriction import PlainPartition, Restriction
 from mixeff.optimize.newton import newton
-from mixeff.optimize.problem import Counted
+from mixeff.optimize.problem import Counted, Derivatives
 from mixeff.optimize.solve import solve
 
 Floats = NDArray[np.float64]
@@ -27,44 +27,11 @@ _STEPS, _REMEMBERED = 40, 8
 _SOUND = 1e-10  # smallest eigenvalue, relative to the largest, of a Hessian that is used as it is
 
 
-class Full(Protocol):
-    """The criterion at one z; see ``UnprofiledBlocked`` and ``LaplaceEvaluation``."""
-
-    @property
-    def value(self) -> float:
-        """In deviance units."""
-        ...
-
-    @property
-    def noise(self) -> float:
-        """How far rounding may have moved it."""
-        ...
-
-    @property
-    def gradient(self) -> Floats:
-        """dvalue/dz."""
-        ...
-
-    @property
-    def hessian(self) -> Floats:
-        """Positive semidefinite model of the second derivatives."""
-        ...
-
-    @property
-    def sigma_slopes(self) -> tuple[Floats, ...]:
-        """Xi per term."""
-        ...
-
-    def curvature_along(self, term: int, direction: Floats) -> float:
-        """Second derivative along Sigma_term + t v v'."""
-        ...
-
-
 class FullProblem(Protocol):
     """The criterion of all parameters."""
 
     def evaluate(self, z: Floats, /) -> Any:
-        """A ``Full``."""
+        """``Derivatives`` at z."""
         ...
 
 
@@ -72,7 +39,7 @@ class FullProblem(Protocol):
 class RestrictedEvaluation:
     """The criterion at x, the profiled parameter held at v."""
 
-    full: Full
+    full: Derivatives
     restriction: Restriction
     theta: Floats  # x, by the name the optimizer knows
     v: float

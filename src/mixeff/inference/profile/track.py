@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from mixeff.control import Control
 from mixeff.inference.profile.restricted import (
-    Full,
     FullProblem,
     RestrictedEvaluation,
     RestrictedProblem,
     minimize,
 )
 from mixeff.inference.profile.restriction import Restriction
+from mixeff.optimize.problem import Derivatives
 
 Floats = NDArray[np.float64]
 
@@ -127,7 +127,7 @@ class Describe(ABC):
     """All parameters, and a fit's start, from the full vector of a restricted problem."""
 
     @abstractmethod
-    def fixed(self, full: Full) -> Floats:
+    def fixed(self, full: Derivatives) -> Floats:
         """(p,) fixed effects, working coordinates."""
 
     @abstractmethod
