@@ -6,6 +6,7 @@ caller, nothing is shown or kept open behind their back.
 
 from __future__ import annotations
 
+from mixeff.plots.bootstrap_draws import bootstrap_draws, bootstrap_draws_data
 from mixeff.plots.caterpillar import caterpillar
 from mixeff.plots.data import (
     FacetLines,
@@ -29,6 +30,8 @@ from mixeff.plots.residuals_vs_fitted import residuals_vs_fitted
 
 __all__ = [
     "FacetLines",
+    "bootstrap_draws",
+    "bootstrap_draws_data",
     "caterpillar",
     "caterpillar_data",
     "facet_lines",
