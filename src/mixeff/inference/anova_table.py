@@ -99,14 +99,13 @@ def anova_of_terms(
         A type, method or kind of hypotheses that does not exist.
     """
     type = _checked_type(type)
-    choose("anova", "hypotheses", hypotheses, ("marginal", "coefficients"))
+    hypotheses = choose("anova", "hypotheses", hypotheses, ("marginal", "coefficients"))
     if hypotheses == "coefficients" and type != 3:
         raise OptionError('anova: hypotheses="coefficients" is a table of type 3.')
     method = method_of(fit, ddf, vcov, function="anova")
-    generalized = isinstance(fit.estimate, GeneralizedEstimate)
     if isinstance(fit.estimate, GeneralizedEstimate) and (type, ddf, vcov) == (1, None, None):
         method = Asymptotic(working_covariance(fit.design, fit.estimate))
-    chi_square = ddf == "asymptotic" or (generalized and ddf is not None)
+    chi_square = ddf is not None and isinstance(method, Asymptotic)
     terms = _hypotheses(fit, type, method, chi_square or ddf is None, hypotheses)
     tests = [_test(fit, method, term) for term in terms]
     notes = _notes(fit, type, method, ddf, vcov, hypotheses)
@@ -187,7 +186,7 @@ def _title(type: int, method: Method, ddf: str | None, vcov: str | None) -> str:
     if ddf is None:
         return "Analysis of Variance Table" if type == 1 else first
     if vcov is not None:
-        return f"{first} with {vcov} standard errors"
+        return f"{first} with {method.name} standard errors"
     return f"{first} with {METHODS.get(method.name, method.name)}"
 
 

@@ -80,7 +80,7 @@ def conditional_aic(fit: MixedModel, variances: str | None = None) -> Conditiona
     generalized = isinstance(fit.estimate, GeneralizedEstimate)
     if variances is None:
         variances = KNOWN if generalized else ESTIMATED
-    choose("conditional_aic", "variances", variances, (ESTIMATED, KNOWN))
+    variances = choose("conditional_aic", "variances", variances, (ESTIMATED, KNOWN))
     if generalized:
         return _generalized(fit, variances)
     return _linear(fit, variances)

@@ -38,7 +38,7 @@ def intervals(
     """
     from mixeff.inference.table_frame import TableFrame
 
-    choose("confint", "method", method, METHODS)
+    method = choose("confint", "method", method, METHODS)
     if method == "profile":
         from mixeff.inference.profile import profile_intervals
 

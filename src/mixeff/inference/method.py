@@ -145,7 +145,7 @@ def method_of(
         asymptotic here; tables that then show no p value see to that themselves.
     vcov : {None, "CR0", "CR1", "CR2"}
         None: the model's covariance. The others are cluster-robust (CR2 with Satterthwaite df of
-        its own); ``ddf`` must then be "auto" or "asymptotic".
+        its own); ``ddf`` must not then be "kenward-roger".
     function : str, what the caller called, for messages
 
     Raises
@@ -154,14 +154,9 @@ def method_of(
         A name that does not exist, or a method the model does not have.
     """
     generalized = isinstance(fit.estimate, GeneralizedEstimate)
+    chosen = "asymptotic" if ddf is None else choose(function, "ddf", ddf, ("auto", *DDF))
     if vcov is not None:
-        from mixeff.inference.robust import robust_method
-
-        choose(function, "vcov", vcov, ROBUST)
-        return robust_method(fit, vcov, asymptotic=ddf == "asymptotic")
-    if ddf is None:
-        return Asymptotic(covariance(fit.estimate))
-    chosen = choose(function, "ddf", ddf, ("auto", *DDF))
+        return _robust(fit, vcov, chosen, function)
     if chosen == "auto":
         chosen = "asymptotic" if generalized else "satterthwaite"
     if chosen == "asymptotic":
@@ -178,6 +173,19 @@ def method_of(
     from mixeff.inference.kenward_roger import kenward_roger
 
     return kenward_roger(fit)
+
+
+def _robust(fit: MixedModel, vcov: str, ddf: str, function: str) -> Method:
+    """The cluster-robust method; its small-sample tests are Satterthwaite's."""
+    from mixeff.inference.robust import robust_method
+
+    kind = choose(function, "vcov", vcov, ROBUST)
+    if ddf == "kenward-roger":
+        raise OptionError(
+            f"{function}: Kenward and Roger's method adjusts the model's own covariance; with "
+            f'vcov="{kind}" take ddf="satterthwaite" or "asymptotic", or leave ddf out.'
+        )
+    return robust_method(fit, kind, asymptotic=ddf == "asymptotic")
 
 
 def moment_df(L: Floats, covariance: Floats, slopes: Floats, spread: Floats) -> Floats:

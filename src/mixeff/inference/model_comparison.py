@@ -122,7 +122,7 @@ def compare_models(
     m2     6 -875.97  1763.94   1.94    0.28
     m1     4 -897.04  1802.08  40.08    0.00
     """
-    choose("compare_models", "criterion", criterion, tuple(CRITERIA))
+    criterion = choose("compare_models", "criterion", criterion, tuple(CRITERIA))
     if not isinstance(refit, bool):
         given = type(refit).__name__ if hasattr(refit, "loglik") else repr(refit)
         raise OptionError(f"compare_models: refit must be True or False, not {given}.")

@@ -217,7 +217,7 @@ def robust_covariance(
 
     if kind is None:
         kind = "CR1" if isinstance(fit.estimate, GeneralizedEstimate) else "CR2"
-    choose("robust_vcov", "kind", kind, ROBUST)
+    kind = choose("robust_vcov", "kind", kind, ROBUST)
     names = list(fit.design.names)
     matrix = robust_method(fit, kind, asymptotic=True, cluster=cluster).covariance
     return pd.DataFrame(matrix, index=names, columns=names)

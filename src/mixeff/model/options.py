@@ -11,9 +11,17 @@ from mixeff.errors import OptionError
 
 def closest(name: str, known: Sequence[str]) -> str | None:
     """The known name most like ``name``, or None if none is near."""
-    folded = {k.lower().replace("_", ""): k for k in known}
-    found = difflib.get_close_matches(name.lower().replace("_", ""), list(folded), n=1, cutoff=0.6)
+    folded = {_folded(k): k for k in known}
+    found = difflib.get_close_matches(_folded(name), list(folded), n=1, cutoff=0.6)
     return folded[found[0]] if found else None
+
+
+def _folded(word: str) -> str:
+    """Without case and without what separates its parts: R's ``Kenward-Roger`` is ours."""
+    return word.casefold().translate(_SEPARATORS)
+
+
+_SEPARATORS = str.maketrans("", "", "-_. ")
 
 
 def refuse_unknown(function: str, unknown: Iterable[str], known: Sequence[str]) -> None:
@@ -25,9 +33,11 @@ def refuse_unknown(function: str, unknown: Iterable[str], known: Sequence[str]) 
 
 
 def choose(function: str, argument: str, value: object, allowed: Sequence[str]) -> str:
-    """The value if it is one of the allowed words, else OptionError."""
-    if isinstance(value, str) and value in allowed:
-        return value
+    """The allowed word that the value is, whatever its case and hyphens, else OptionError."""
+    if isinstance(value, str):
+        for word in allowed:
+            if _folded(word) == _folded(value):
+                return word
     near = closest(value, allowed) if isinstance(value, str) else None
     hint = f' Did you mean "{near}"?' if near else ""
     words = ", ".join(f'"{a}"' for a in allowed)

@@ -42,7 +42,7 @@ def predict(
 ) -> Any:
     """See `FitMethods.predict`."""
     refuse_unknown("predict", unknown, ARGUMENTS)
-    choose("predict", "type", type, ("response", "link"))
+    type = choose("predict", "type", type, ("response", "link"))
     for name, value in (("allow_new_levels", allow_new_levels), ("se", se)):
         if not isinstance(value, bool | np.bool_):
             raise OptionError(f"predict: {name} must be True or False, not {value!r}.")

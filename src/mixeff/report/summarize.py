@@ -114,7 +114,7 @@ def title_of(
         return title(fit.is_reml, name)
     uses = METHODS.get(method.name, "the normal distribution")
     if vcov is not None:
-        uses = f"{vcov} standard errors"
+        uses = f"{method.name} standard errors"
     return tested_title(fit.is_reml, name, f"{_test_name(fit, table)}-tests use {uses}")
 
 

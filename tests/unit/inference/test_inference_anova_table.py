@@ -194,6 +194,8 @@ def test_columns_and_titles() -> None:
         ({"type": 4}, "type must be 1, 2 or 3"),
         ({"type": True}, "type must be 1, 2 or 3"),
         ({"ddf": "kenward"}, 'Did you mean "kenward-roger"'),
+        ({"ddf": "kenward", "vcov": "CR2"}, 'Did you mean "kenward-roger"'),
+        ({"ddf": "kenward-roger", "vcov": "CR2"}, 'take ddf="satterthwaite" or "asymptotic"'),
         ({"hypotheses": "coefs"}, "hypotheses must be one of"),
         ({"type": 2, "hypotheses": "coefficients"}, "is a table of type 3"),
         ({"test": "F"}, "no argument"),
@@ -203,6 +205,19 @@ def test_bad_input(options: dict[str, Any], message: str) -> None:
     fit = mx.lmer("Reaction ~ Days + (Days | Subject)", load_frame("sleepstudy"))
     with pytest.raises(OptionError, match=message):
         fit.anova(**options)
+
+
+def test_names_as_r_writes_them() -> None:
+    fit = mx.lmer("Reaction ~ Days + (Days | Subject)", load_frame("sleepstudy"))
+    for ddf in ("Satterthwaite", "Kenward-Roger"):
+        assert str(fit.anova(ddf=ddf)) == str(fit.anova(ddf=ddf.lower()))
+        assert str(fit.summary(ddf=ddf)) == str(fit.summary(ddf=ddf.lower()))
+    assert str(fit.anova(vcov="cr2")) == str(fit.anova(vcov="CR2"))
+    assert str(fit.summary(vcov="cr2")) == str(fit.summary(vcov="CR2"))
+    # Without degrees of freedom F is Wald's: t^2 with the robust standard error.
+    plain = fit.anova(ddf=None, vcov="CR1").to_frame()
+    t = fit.contrast([0, 1], ddf="asymptotic", vcov="CR1").to_frame()["statistic"]
+    np.testing.assert_allclose(plain["f_value"], t**2, rtol=1e-10)
 
 
 def test_summary_and_intervals_with_df() -> None:

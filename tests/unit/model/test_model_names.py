@@ -80,6 +80,13 @@ def test_nearest_name() -> None:
         choose("f", "kind", 3, ("a", "b"))
 
 
+@pytest.mark.parametrize(
+    "given", ["Kenward-Roger", "kenward_roger", "KENWARD ROGER", "kenward.roger"]
+)
+def test_words_are_known_whatever_their_case_and_hyphens(given: str) -> None:
+    assert choose("f", "ddf", given, ("satterthwaite", "kenward-roger")) == "kenward-roger"
+
+
 def test_every_public_name_is_listed_and_unknown_ones_are_not_there() -> None:
     assert {
         "lmer",

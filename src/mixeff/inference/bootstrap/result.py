@@ -128,7 +128,7 @@ class Bootstrap:
 
         refuse_unknown("confint", unknown, ("level", "method"))
         check_level(level)
-        choose("confint", "method", method, INTERVALS)
+        method = choose("confint", "method", method, INTERVALS)
         bounds = np.full((len(self.names), 2), np.nan)
         for j in range(len(self.names)):
             known = self._known(j)

@@ -45,7 +45,7 @@ def bootstrap(
     refuse_unknown("bootstrap", unknown, ARGUMENTS)
     count = whole_number("bootstrap", "nsim", nsim, 2)
     check_threads("bootstrap", threads)
-    choose("bootstrap", "kind", kind, KINDS)
+    kind = choose("bootstrap", "kind", kind, KINDS)
     root = root_seed(seed, "bootstrap")
     wanted = all_parameters(fit) if statistic is None else of_function(fit, statistic)
     if progress is None:
@@ -94,7 +94,7 @@ def bootstrap_intervals(fit: MixedModel, level: float, options: Mapping[str, Any
     names = ("level", "method", "interval", *known)
     refuse_unknown("confint", (a for a in asked if a not in known), names)
     check_level(level)
-    choose("confint", "interval", interval, INTERVALS)
+    interval = choose("confint", "interval", interval, INTERVALS)
     draws = bootstrap(fit, **{**known, **asked}, unknown={})
     return draws.confint(level, interval)
 

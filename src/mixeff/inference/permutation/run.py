@@ -78,7 +78,7 @@ def permutation_test(
     count = whole_number("permutation_test", "nsim", nsim, 1)
     check_threads("permutation_test", threads)
     if scheme is not None:
-        choose("permutation_test", "scheme", scheme, SCHEMES)
+        scheme = choose("permutation_test", "scheme", scheme, SCHEMES)
     if within is not None and scheme not in (None, "within"):
         raise OptionError(f'permutation_test: within is for scheme="within", not "{scheme}".')
     root = root_seed(seed, "permutation_test")
