@@ -47,7 +47,7 @@ class MeansMethods:
         ----------
         specs : str or sequence of str
             Variables whose combinations have a mean each; also as emmeans writes it,
-            ``"~ a | b"``.
+            ``"~ a | b"``, ``"1"`` for the mean over everything.
         by : str or sequence of str, optional
             Variables within whose combinations contrasts, tests and letters are taken.
         at : mapping of names to values, optional
@@ -55,11 +55,13 @@ class MeansMethods:
         weights : {"equal", "proportional", "outer", "cells", "flat"}
             How what is averaged over counts: equally; by the frequencies of the combinations
             averaged over; by the products of each factor's own frequencies; by the frequencies of
-            the cells themselves; equally but for empty cells.
+            the cells themselves; equally but for empty cells. A row of the fit counts one,
+            whatever its prior weight.
         type : {"link", "response"}
             The scale of the linear predictor, or the response by the inverse of the link or of the
-            transformation of the response (``log(y)``, ``sqrt(y)`` ...); no adjustment is made for
-            the variance of the random effects.
+            transformation of the response (logarithms, powers, ``scale``, multiples and sums with
+            numbers, one inside the other); no adjustment is made for the variance of the random
+            effects.
         offset : float, optional
             In place of the offset of the model at the grid.
         ddf : {"auto", "satterthwaite", "kenward-roger", "asymptotic"} or None

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,8 @@ _ALIASES = {
     "polynomial": "poly",
 }
 KINDS = (
-    "pairwise", "revpairwise", "trt.vs.ctrl", "consecutive", "poly", "eff", "del.eff", "identity",
+    "pairwise", "revpairwise", "trt.vs.ctrl", "consecutive", "mean_chg", "poly", "eff", "del.eff",
+    "identity",
 )  # fmt: skip
 _DEGREES = ("linear", "quadratic", "cubic", "quartic")
 _HIGHEST = 6
@@ -113,12 +114,19 @@ def _named(kind: str, labels: Sequence[str], ref: int, minus: str) -> Coefficien
         return _differences(kind, [(j, ref) for j in range(k) if j != ref], labels, minus)
     if kind == "consecutive":
         return _differences(kind, [(j + 1, j) for j in range(k - 1)], labels, minus)
+    if kind == "mean_chg":
+        return _mean_changes(labels)
     if kind == "poly":
         return _polynomial(k)
     if kind == "identity":
         return Coefficients(kind, tuple(labels), np.eye(k))
     others = np.full((k, k), 1.0 / k) if kind == "eff" else _others(k)
-    return Coefficients(kind, tuple(f"{x} effect" for x in labels), np.eye(k) - others)
+    return Coefficients(kind, tuple(f"{_part(x)} effect" for x in labels), np.eye(k) - others)
+
+
+def _part(label: str) -> str:
+    """A label as part of a contrast's name."""
+    return f"({label})" if _SIGNS.search(label) else label
 
 
 def _others(k: int) -> Floats:
@@ -132,9 +140,16 @@ def _differences(
     matrix = np.zeros((len(pairs), len(labels)))
     for row, (left, right) in enumerate(pairs):
         matrix[row, left], matrix[row, right] = 1.0, -1.0
-    shown = [f"({x})" if _SIGNS.search(x) else x for x in labels]
-    names = tuple(f"{shown[left]}{minus}{shown[right]}" for left, right in pairs)
+    names = tuple(f"{_part(labels[left])}{minus}{_part(labels[right])}" for left, right in pairs)
     return Coefficients(kind, names, matrix)
+
+
+def _mean_changes(labels: Sequence[str]) -> Coefficients:
+    """The average of all later estimates minus that of all up to each."""
+    k = len(labels)
+    rows = [np.repeat([-1.0 / j, 1.0 / (k - j)], [j, k - j]) for j in range(1, k)]
+    names = tuple(f"{_part(a)}|{_part(b)}" for a, b in pairwise(labels))
+    return Coefficients("mean_chg", names, np.array(rows))
 
 
 def _reference(ref: Any, labels: Sequence[str], plain: Sequence[str]) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,6 @@ from mixeff.inference.marginal.rows import (
     unestimable,
     wald,
 )
-from mixeff.inference.marginal.scale import Scale, exponential, exponential_slope
 from mixeff.inference.marginal.tables import EstimateTable
 
 Floats = NDArray[np.float64]
@@ -34,6 +32,7 @@ _DEFAULTS = {
     "revpairwise": "tukey",
     "trt.vs.ctrl": "mvt",
     "consecutive": "mvt",
+    "mean_chg": "mvt",
     "eff": "fdr",
     "del.eff": "fdr",
 }
@@ -150,7 +149,7 @@ def _combined(estimates: Estimates, found: Sequence[Coefficients], names: list[s
         subject=f"contrasts of {estimates.subject}",
         functions=estimates.functions.combine(_kron(np.eye(families), C)),
         axes=(*axes, *estimates.inner),
-        scale=_ratio_scale(scale) if ratio and scale is not None else None,
+        scale=scale.of_ratios() if ratio and scale is not None else None,
         response=estimates.response and ratio,
         notes=(*estimates.notes, *_contrast_scale_notes(estimates, ratio)),
     )
@@ -158,18 +157,6 @@ def _combined(estimates: Estimates, found: Sequence[Coefficients], names: list[s
 
 def _kron(a: Floats, b: Floats) -> Floats:
     return np.asarray(np.kron(a, b), dtype=np.float64)
-
-
-def _ratio_scale(scale: Scale) -> Scale:
-    assert scale.base is not None
-    return Scale(
-        name=f"log {scale.ratio}",
-        inverse=partial(exponential, scale.base, 0.0),
-        slope=partial(exponential_slope, scale.base),
-        what=scale.ratio,
-        base=scale.base,
-        ratio=f"ratio of {scale.ratio}s",
-    )
 
 
 def _contrast_scale_notes(estimates: Estimates, ratio: bool) -> list[str]:
@@ -198,8 +185,8 @@ def _contrast_table(
     single: Coefficients | None,
     title: str,
 ) -> EstimateTable:
-    compared = 0 if single is None or single.kind not in _PAIRS else single.matrix.shape[1]
-    return judge_families(contrasts, 0.0, adjust, compared=compared, title=title, notes=notes)
+    pairs = None if single is None or single.kind not in _PAIRS else single.matrix
+    return judge_families(contrasts, 0.0, adjust, pairs=pairs, title=title, notes=notes)
 
 
 def judge_families(
@@ -207,22 +194,26 @@ def judge_families(
     null: float,
     adjust: str,
     *,
-    compared: int = 0,
+    pairs: Floats | None = None,
     title: str = "",
     notes: Sequence[str] = (),
 ) -> EstimateTable:
-    """The table of estimates with tests, adjusted within each family."""
+    """The table of estimates with tests, adjusted within each family.
+
+    ``pairs``: coefficients (c, k) of the pairs a family consists of, where it is one of pairs.
+    """
     used = adjustment(adjust)
     judged = estimates.judged()
     statistic, _ = wald(judged.value - null, judged.std_error, judged.df)
     p, half = (np.full(statistic.shape, np.nan) for _ in range(2))
-    accuracy, sizes = 0.0, set()
+    accuracy, sizes, compared = 0.0, set(), set()
     for rows in families_of(estimates):
-        family = _family(estimates, rows, statistic, judged.df, compared)
+        family = _family(estimates, rows, statistic, judged.df, pairs)
         result = adjusted(family, used, estimates.level)
         p[rows], half[rows] = result.p_value, result.half_width
         accuracy = max(accuracy, result.accuracy)
         sizes.add(family.size)
+        compared.add(family.compared)
     columns = {
         **label_columns(estimates),
         **shown(estimates, judged, half),
@@ -256,7 +247,7 @@ def _family(
     rows: NDArray[np.intp],
     statistic: Floats,
     df: Floats,
-    compared: int,
+    pairs: Floats | None,
 ) -> Family:
     L = estimates.functions.L[rows]
     known = np.isfinite(statistic[rows])
@@ -265,6 +256,8 @@ def _family(
     size = np.sqrt(np.diag(covariance))
     correlation[np.ix_(known, known)] = covariance / np.outer(size, size)
     rank = int(np.linalg.matrix_rank(L[known])) if known.any() else 0
+    # Estimates that stand in no pair which can be tested are not compared.
+    compared = 0 if pairs is None else int(pairs[known].any(axis=0).sum())
     return Family(statistic[rows], df[rows], correlation, rank, compared)
 
 
@@ -281,18 +274,20 @@ def _ratio_notes(estimates: Estimates, null: float) -> list[str]:
 
 
 def _adjustment_notes(
-    estimates: Estimates, adjust: str, sizes: set[int], compared: int, accuracy: float
+    estimates: Estimates, adjust: str, sizes: set[int], compared: set[int], accuracy: float
 ) -> list[str]:
     level = f"Intervals have confidence level {estimates.level:g}"
-    largest = max(sizes, default=0)
-    if adjust == "none" or largest <= 1:
+    if adjust == "none" or max(sizes, default=0) <= 1:
         return [f"{level}, each for itself; p values are not adjusted."]
-    family = f"{largest} tests"
-    if len(sizes) > 1:
-        family = f"{min(sizes)} to {largest} tests"
+    family = f"{_range(sizes)} tests"
     if adjust == "tukey":
-        family = f"comparing a family of {compared} estimates"
+        family = f"comparing a family of {_range(compared)} estimates"
     exact = f", by quasi-Monte Carlo (relative error about {accuracy:.0e})" if accuracy else ""
     together = "Bonferroni's, " if adjust in STEPWISE else ""
     sentence = f"P value adjustment: {adjust} method for {family}{exact}. {level}, {together}"
     return [f"{sentence}simultaneous within a family."]
+
+
+def _range(numbers: set[int]) -> str:
+    first, last = min(numbers), max(numbers)
+    return f"{last}" if first == last else f"{first} to {last}"

@@ -19,6 +19,8 @@ Floats = NDArray[np.float64]
 # A function is estimable if what it has outside the row space of X is rounding, relative to its
 # own size in columns of unit length.
 _OUTSIDE = 1e-8
+# What is left of a sum, relative to the sum of sizes, when its terms cancel.
+_CANCELLED = 1e-14
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +55,17 @@ class LinearFunctions:
         return np.asarray(known & (far <= _OUTSIDE * np.maximum(self.size, 1e-300)))
 
     def combine(self, C: Floats) -> LinearFunctions:
-        """The functions C (L beta + offset), C (k, m); a coefficient of zero ignores a NaN."""
+        """The functions C (L beta + offset), C (k, m); a coefficient of zero ignores a NaN.
+
+        Coefficients that cancel are zero, not rounding: a difference that depends on nothing must
+        not have a standard error, and a test.
+        """
+        L = _product(C, self.L)
+        gone = np.abs(L) <= _CANCELLED * _product(np.abs(C), np.abs(self.L))
         return LinearFunctions(
-            _product(C, self.L),
+            np.where(gone, 0.0, L),
             _product(C, self.outside),
-            np.abs(C) @ self.size,
+            _product(np.abs(C), self.size[:, None])[:, 0],
             _product(C, self.offset[:, None])[:, 0],
         )
 

@@ -44,13 +44,11 @@ class ReferenceGrid:
     predictors : tuple of Predictor
     places : tuple of (G,) arrays, which value of each predictor a row of the grid has
     functions : LinearFunctions, the G linear predictors
-    row_weights : (n,) array, what the rows of the fit count
     """
 
     predictors: tuple[Predictor, ...]
     places: tuple[Places, ...]
     functions: LinearFunctions
-    row_weights: Floats
 
     def position(self, name: str) -> int:
         """Place of a predictor."""
@@ -80,20 +78,23 @@ class ReferenceGrid:
         return cells if scheme == "cells" else (cells > 0).astype(np.float64)
 
     def _frequencies(self, factors: Sequence[int]) -> Floats:
-        """(G,) total weight of the rows of the fit that agree with a grid row in some factors."""
-        key = np.zeros(self.row_weights.size, dtype=np.int64)
+        """(G,) how many rows of the fit agree with a row of the grid in some factors.
+
+        Rows count one each, whatever their prior weights: those are precisions, not frequencies.
+        """
+        seen = np.zeros(1, dtype=np.int64)
         own = np.zeros(len(self.functions), dtype=np.int64)
-        inside = np.ones(self.row_weights.size, dtype=bool)
         size = 1
         for j in factors:
             predictor = self.predictors[j]
-            assert predictor.codes is not None
-            inside &= predictor.codes >= 0
-            key = key * len(predictor) + predictor.codes
+            codes = predictor.codes
+            assert codes is not None
+            # A row with a value that is not in the grid (-1) stays outside.
+            seen = np.where((seen < 0) | (codes < 0), -1, seen * len(predictor) + codes)
             own = own * len(predictor) + self.places[j]
             size *= len(predictor)
-        counts = np.bincount(key[inside], self.row_weights[inside], minlength=size)
-        return np.asarray(counts[own])
+        counts = np.bincount(seen[seen >= 0], minlength=size)
+        return np.asarray(counts[own], dtype=np.float64)
 
 
 def reference_grid(
@@ -121,7 +122,7 @@ def reference_grid(
     places = _places([len(p) for p in ordered])
     rows, known = score(fit, ordered, places, size, given=offset)
     functions = linear_functions(column_dependencies(fit), fit.design.state, rows, known)
-    return ReferenceGrid(ordered, places, functions, _row_weights(fit))
+    return ReferenceGrid(ordered, places, functions)
 
 
 def _places(lengths: Sequence[int]) -> tuple[Places, ...]:
@@ -157,14 +158,6 @@ def score(
         return state.fixed_matrix(frame)[0], np.full(size, value)
     X, offset, _ = state.fixed_matrix(frame)
     return X, np.zeros(size) if offset is None else offset
-
-
-def _row_weights(fit: MixedModel) -> Floats:
-    """Prior weights of a linear model; rows of a generalized one count one each."""
-    weights = fit.design.weights
-    if weights is None or fit.family != "gaussian" or hasattr(fit, "link"):
-        return np.ones(fit.design.n)
-    return weights
 
 
 def check_weights(function: str, weights: object) -> str:

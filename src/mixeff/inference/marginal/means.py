@@ -19,7 +19,7 @@ from mixeff.inference.marginal.predictors import (
     predictors_of,
     term_predictors,
 )
-from mixeff.inference.marginal.scale import response_scale
+from mixeff.inference.marginal.scale import response_scale, undone_note
 from mixeff.inference.marginal.specs import names_of
 from mixeff.inference.marginal.tables import EstimateTable, estimate_table
 from mixeff.inference.method import method_of
@@ -54,6 +54,10 @@ def marginal_means(
     primary, within = names_of(function, fit, predictors, specs, by)
     grid = reference_grid(function, fit, predictors, offset=check_offset(function, offset))
     names = (*primary, *within)
+    scale = response_scale(fit)
+    notes = grid_notes(fit, grid, names, scheme)
+    if response:
+        notes += undone_note(fit, scale)
     return estimate_table(
         Estimates(
             subject="marginal means",
@@ -62,10 +66,10 @@ def marginal_means(
             within=within,
             method=method_of(fit, ddf, vcov, function=function),
             beta=fit.estimate.beta,
-            scale=response_scale(fit),
+            scale=scale,
             response=response,
             level=level,
-            notes=tuple(grid_notes(fit, grid, names, scheme)),
+            notes=tuple(notes),
         )
     )
 

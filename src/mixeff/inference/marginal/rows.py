@@ -40,13 +40,15 @@ def label_columns(estimates: Estimates) -> dict[str, Column]:
 
 def shown(estimates: Estimates, judged: Judged, half: Floats) -> dict[str, Column]:
     """Estimates, standard errors, df and intervals on the scale asked for."""
-    low, high = (judged.value + sign * half * judged.std_error for sign in (-1.0, 1.0))
+    # Without variance there is no df and no quantile, but an interval: the value itself.
+    reach = np.where(judged.std_error == 0.0, 0.0, half * judged.std_error)
+    low, high = judged.value - reach, judged.value + reach
     value, std_error = judged.value, judged.std_error
     if estimates.response and estimates.scale is not None:
         scale = estimates.scale
         std_error = np.abs(scale.slope(value)) * std_error
-        value, low, high = scale.inverse(value), scale.inverse(low), scale.inverse(high)
-        low, high = np.minimum(low, high), np.maximum(low, high)
+        low, high = scale.interval(value, low, high)
+        value = scale.inverse(value)
     return {
         "estimate": value,
         "std_error": std_error,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,13 +11,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixeff.formula.deparse import deparse
-from mixeff.formula.tree import Binary, Call, Expression, Number, Parenthesis
+from mixeff.formula.tree import Expression, Name
+from mixeff.inference.marginal.undo import (
+    Step,
+    logarithm,
+    steps_of,
+    undo,
+    undo_interval,
+    undo_slope,
+)
 
 if TYPE_CHECKING:
     from mixeff.model.mixed import MixedModel
 
 Floats = NDArray[np.float64]
-Function = Callable[[Floats], Floats]
+
+_POSITIVE = (0.0, math.inf)
+# Links whose inverse turns or has a pole at zero; means lie on the positive side.
+_DOMAINS = {"sqrt": _POSITIVE, "inverse": _POSITIVE, "1/mu^2": _POSITIVE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +38,7 @@ class Scale:
     Attributes
     ----------
     name : str, ``logit``, ``log``, ``log(y)`` ...
-    inverse, slope : the response of a linear predictor, and its derivative
+    steps : tuple of Step, which undo it one after the other
     what : str, what a back-transformed mean is
     base : float or None
         Of a logarithm (or log odds): differences are then logarithms of ratios.
@@ -36,11 +46,36 @@ class Scale:
     """
 
     name: str
-    inverse: Function
-    slope: Function
+    steps: tuple[Step, ...]
     what: str = "mean response"
     base: float | None = None
     ratio: str = "ratio"
+
+    def inverse(self, eta: Floats) -> Floats:
+        """The response of a linear predictor."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return undo(self.steps, eta)
+
+    def slope(self, eta: Floats) -> Floats:
+        """The derivative of `inverse`."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return undo_slope(self.steps, eta)
+
+    def interval(self, eta: Floats, low: Floats, high: Floats) -> tuple[Floats, Floats]:
+        """The responses of an interval around a linear predictor."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return undo_interval(self.steps, eta, low, high)
+
+    def of_ratios(self) -> Scale:
+        """The scale of differences where they are logarithms of ratios."""
+        assert self.base is not None
+        return Scale(
+            name=f"log {self.ratio}",
+            steps=(logarithm(self.base),),
+            what=self.ratio,
+            base=self.base,
+            ratio=f"ratio of {self.ratio}s",
+        )
 
 
 def response_scale(fit: MixedModel) -> Scale | None:
@@ -49,11 +84,18 @@ def response_scale(fit: MixedModel) -> Scale | None:
     None where the linear predictor is on the scale of the response, or the transformation is none
     that can be undone.
     """
-    link = getattr(fit, "link", None)
-    if link is not None:
+    if hasattr(fit, "link"):
         return _of_link(fit)
     response = fit.request.parsed.response
-    return None if response is None else _of_expression(response)
+    return None if response is None else _of_expression(fit, response)
+
+
+def undone_note(fit: MixedModel, scale: Scale | None) -> list[str]:
+    """That ``type="response"`` changes nothing, because the response is some function of columns."""
+    response = fit.request.parsed.response
+    if scale is not None or response is None or isinstance(response, Name) or hasattr(fit, "link"):
+        return []
+    return [f"The response is {deparse(response)}, taken as it is: no function to undo."]
 
 
 def _of_link(fit: MixedModel) -> Scale | None:
@@ -61,120 +103,44 @@ def _of_link(fit: MixedModel) -> Scale | None:
     link = getattr(getattr(fit.estimate, "family", None), "link", link)
     if link is None or link.name == "identity":
         return None
+    domain = getattr(link, "domain", _DOMAINS.get(link.name, (-math.inf, math.inf)))
     return Scale(
         name=link.name,
-        inverse=link.mu,
-        slope=partial(_link_slope, link),
+        steps=(Step(link.mu, partial(_link_slope, link), domain),),
         what="probability" if fit.family == "binomial" else "mean response",
         base=math.e if link.name in ("log", "logit") else None,
         ratio="odds ratio" if link.name == "logit" else "ratio",
     )
 
 
-def _of_expression(response: Expression) -> Scale | None:
-    """The transformations of a response that a user of R writes: logs, roots, powers."""
-    node = response
-    while isinstance(node, Parenthesis) or (isinstance(node, Call) and node.function == "I"):
-        node = node.inner if isinstance(node, Parenthesis) else node.arguments[0].value
-    name = deparse(node)
-    if isinstance(node, Call):
-        return _of_call(name, node)
-    if not isinstance(node, Binary):
-        return None
-    if node.operator == "^" and isinstance(node.right, Number):
-        return _power(name, node.right.value)
-    if node.operator == "^" and isinstance(node.right, Parenthesis):
-        exponent = _quotient(node.right.inner)
-        return None if exponent is None else _power(name, exponent)
-    if node.operator == "/" and isinstance(node.left, Number) and node.left.value == 1:
-        return _power(name, -1.0)
-    return None
-
-
-def _quotient(node: Expression) -> float | None:
-    if isinstance(node, Number):
-        return node.value
-    if not (isinstance(node, Binary) and node.operator == "/"):
-        return None
-    if isinstance(node.left, Number) and isinstance(node.right, Number) and node.right.value:
-        return node.left.value / node.right.value
-    return None
-
-
-def _of_call(name: str, call: Call) -> Scale | None:
-    if call.function == "sqrt":
-        return _power(name, 0.5)
-    if call.function == "log1p":
-        return Scale(name, np.expm1, np.exp)
-    if call.function == "exp":
-        return Scale(name, np.log, np.reciprocal)
-    base = {"log2": 2.0, "log10": 10.0}.get(call.function)
-    if call.function == "log":
-        base = _log_base(call)
-    if base is None:
-        return None
-    return _logarithm(name, base, _added(call.arguments[0].value))
-
-
-def _log_base(call: Call) -> float | None:
-    if len(call.arguments) == 1:
-        return math.e
-    given = call.arguments[1].value
-    return given.value if isinstance(given, Number) and given.value > 1 else None
-
-
-def _added(argument: Expression) -> float:
-    """The constant c of ``log(y + c)``."""
-    if isinstance(argument, Binary) and argument.operator in "+-":
-        sign = 1.0 if argument.operator == "+" else -1.0
-        if isinstance(argument.right, Number):
-            return sign * argument.right.value
-        if isinstance(argument.left, Number) and sign > 0:
-            return argument.left.value
-    return 0.0
-
-
-def _logarithm(name: str, base: float, added: float) -> Scale:
-    return Scale(
-        name,
-        partial(exponential, base, added),
-        partial(exponential_slope, base),
-        what="geometric mean" if added == 0 else "mean response",
-        base=base,
-        ratio="ratio" if added == 0 else f"ratio of response {added:+g}",
-    )
-
-
-def _power(name: str, exponent: float) -> Scale | None:
-    if exponent == 0:
-        return None
-    return Scale(name, partial(_root, exponent), partial(_root_slope, exponent))
-
-
-# Functions of a module, not closures: tables can be pickled.
-
-
-def exponential(base: float, added: float, x: Floats) -> Floats:
-    """y of x = log(y + added) to a base."""
-    return np.asarray(np.exp(math.log(base) * x) - added)
-
-
-def exponential_slope(base: float, x: Floats) -> Floats:
-    """Derivative of base ** x."""
-    rate = math.log(base)
-    return np.asarray(rate * np.exp(rate * x))
-
-
-def _root(exponent: float, x: Floats) -> Floats:
-    # sqrt(y) below zero is no root of anything; as in R the square is still given.
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(np.power(x, 1.0 / exponent))
-
-
-def _root_slope(exponent: float, x: Floats) -> Floats:
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(np.power(x, 1.0 / exponent - 1.0) / exponent)
-
-
 def _link_slope(link: Any, eta: Floats) -> Floats:
     return np.asarray(link.derivatives(eta)[0])
+
+
+def _of_expression(fit: MixedModel, response: Expression) -> Scale | None:
+    """The transformations of a response that a user of R writes: logs, roots, powers, multiples."""
+    state = fit.design.state.response
+    steps = steps_of(response, {} if state is None else dict(state.state.learnt))
+    if not steps:
+        return None
+    name = deparse(response)
+    return _logarithmic(name, steps) or Scale(name, steps)
+
+
+def _logarithmic(name: str, steps: tuple[Step, ...]) -> Scale | None:
+    """The scale of ``a * log(b * y + c) + d``: its differences are logarithms of ratios."""
+    place = next((j for j, step in enumerate(steps) if step.factor is None), None)
+    if place is None or (base := steps[place].base) is None:
+        return None
+    inner = steps[place + 1 :]
+    if any(step.factor is None for step in inner):
+        return None
+    multiple = math.prod(step.factor or 1.0 for step in steps[:place])
+    added = -float(undo(inner, np.zeros(1))[0])  # the response whose logarithm is infinite
+    return Scale(
+        name,
+        steps,
+        what="mean response" if added else "geometric mean",
+        base=base ** (1.0 / multiple),
+        ratio=f"ratio of response {added:+g}" if added else "ratio",
+    )

@@ -19,7 +19,6 @@ from mixeff.inference.marginal.compare import check_level
 from mixeff.inference.marginal.estimates import Estimates
 from mixeff.inference.marginal.functions import (
     column_dependencies,
-    every_column,
     linear_functions,
 )
 from mixeff.inference.marginal.grid import (
@@ -139,7 +138,7 @@ def _derivative_grid(
     columns = grid_frame(grid.predictors, grid.places, size).columns
     spread = grid.predictors[grid.position(variable)].spread
     derivative = _Derivative(variable, columns, size, spread)
-    state = every_column(fit.design.state)
+    state = fit.design.state
     used = fixed_variables(fit)
     values = {v.label: apply_variable(v, columns, size) for v in used}
     plan = state.fixed

@@ -26,7 +26,8 @@ def names_of(
     Parameters
     ----------
     specs : str, sequence of str or None
-        Names; or text as emmeans writes it, ``"~ a + b"``, ``"a * b"``, ``"~ a | b"``.
+        Names; or text as emmeans writes it, ``"~ a + b"``, ``"a * b"``, ``"~ a | b"``; ``"1"`` for
+        none.
     by : str, sequence of str or None
 
     Raises
@@ -34,8 +35,8 @@ def names_of(
     OptionError
         A name that is not in the fixed effects, one given twice.
     """
-    primary, inner = _read(function, specs)
-    within = (*inner, *_read(function, by)[0])
+    primary, inner = _read(function, specs, known)
+    within = (*inner, *_read(function, by, known)[0])
     names = (*primary, *within)
     for name in names:
         if name not in known:
@@ -46,11 +47,13 @@ def names_of(
     return primary, within
 
 
-def _read(function: str, given: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _read(
+    function: str, given: Any, known: Mapping[str, Predictor]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     if given is None:
         return (), ()
     if isinstance(given, str):
-        return _text(function, given)
+        return ((given,), ()) if given in known else _text(function, given)
     if isinstance(given, Sequence) and all(isinstance(name, str) for name in given):
         return tuple(given), ()
     raise OptionError(
@@ -66,8 +69,6 @@ def _text(function: str, text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
             f'.contrast("{left.strip()}") of the table.'
         )
     primary, bar, within = right.partition("|")
-    if not tilde and not bar and not any(sign in text for sign in "+*:"):
-        return (text.strip(),), ()
     return _split(primary), _split(within)
 
 

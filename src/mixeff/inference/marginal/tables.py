@@ -51,9 +51,9 @@ class EstimateTable(ResultTable):
         ----------
         method : str, mapping or array-like (c, k)
             ``"pairwise"``, ``"revpairwise"``, ``"trt.vs.ctrl"`` (``"treatment"``),
-            ``"consecutive"``, ``"poly"``, ``"eff"`` (deviations from the average),
-            ``"del.eff"`` (from the average of the others), ``"identity"``; or coefficients by
-            name, one for each estimate.
+            ``"consecutive"``, ``"mean_chg"`` (the average of all after minus that of all up to each),
+            ``"poly"``, ``"eff"`` (deviations from the average), ``"del.eff"`` (from the average of
+            the others), ``"identity"``; or coefficients by name, one for each estimate.
         by : str or sequence of str, optional
             Variables within whose combinations to compare; as the table is if not given, and none
             with ``by=()``.
@@ -62,7 +62,7 @@ class EstimateTable(ResultTable):
             (multivariate t; Dunnett's test for ``"trt.vs.ctrl"``), ``"sidak"``, ``"bonferroni"``,
             ``"holm"``, ``"hochberg"``, ``"fdr"``, ``"BY"``, ``"scheffe"``, ``"dunnettx"``
             (emmeans' approximation), ``"none"``. By default tukey for pairs, mvt for
-            ``"trt.vs.ctrl"`` and ``"consecutive"``, fdr for effects, else none.
+            ``"trt.vs.ctrl"``, ``"consecutive"`` and ``"mean_chg"``, fdr for effects, else none.
         interaction : str or sequence of str, optional
             Products of one kind of contrast for each variable, instead of ``method``.
         ref : label or position, optional
