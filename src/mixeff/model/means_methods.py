@@ -40,8 +40,9 @@ class MeansMethods:
 
         The fixed effects are evaluated over a grid of all levels of the factors, with numeric
         variables at their means (of the variable, before any transformation; a variable of two
-        values counts as a factor), and averaged over the factors that are not named. Random
-        effects are zero.
+        values counts as a factor), and averaged over the factors that are not named. Where each
+        level of a factor occurs with one level of another only, it is nested there: combinations
+        that do not occur are left out. Random effects are zero.
 
         Parameters
         ----------

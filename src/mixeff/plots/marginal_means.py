@@ -48,7 +48,8 @@ def marginal_means_data(table: Any) -> pd.DataFrame:
             f".contrast, not a {type(table).__name__}."
         )
     estimates = table.estimates
-    axes, places = estimates.axes, combinations_of(estimates.axes)
+    rows = estimates.rows
+    axes, places = estimates.axes, [at[rows] for at in combinations_of(estimates.axes)]
     primary = len(estimates.primary)
     texts = [[a.labels[j] for j in at] for a, at in zip(axes, places, strict=True)]
     named = [

@@ -210,11 +210,13 @@ def test_what_the_data_cannot_estimate_is_said() -> None:
 
 
 def test_differences_of_inestimable_means_may_be_estimable() -> None:
-    # a is nested in b: a mean of a averaged over b is not estimable, differences within b are.
+    # Two designs without a common level: a mean of a averaged over b is not estimable,
+    # differences within a design are.
     rng = np.random.default_rng(3)
     n = 80
     a = rng.integers(0, 4, n)
-    frame = {"a": [f"a{j}" for j in a], "b": ["p" if j < 2 else "q" for j in a]}
+    b = rng.integers(0, 2, n) + 2 * (a > 1)
+    frame = {"a": [f"a{j}" for j in a], "b": [f"b{j}" for j in b]}
     frame |= {"y": rng.standard_normal(n) + a, "g": (np.arange(n) % 8).astype(str)}
     with pytest.warns(mx.DesignWarning):
         fit = mx.lmer("y ~ b + a + (1 | g)", frame)
@@ -320,7 +322,8 @@ def test_offset_at_the_mean_of_its_variable() -> None:
         "incidence ~ period + offset(log(size)) + (1 | herd)", frame, family="poisson"
     )
     table = by_formula.marginal_means("period", **Z)
-    # R: emmeans(m, "period"), the offset is log(mean(size)) = 2.537878
+    # The offset of a formula is that of the grid, log(mean(size)); emmeans 1.8.4.1 puts the mean of
+    # the offsets, 2.537878, in its place, and then at= of `size` changes nothing.
     np.testing.assert_allclose(
         table["estimate"],
         by_formula.fixef["(Intercept)"]

@@ -66,6 +66,8 @@ def contrast(
     single = found[0] if len(found) == 1 else None
     used, notes = _allowed(asked, single)
     contrasts = _combined(arranged, found, names)
+    if not contrasts.rows.size:
+        raise OptionError(_nothing_occurs(arranged))
     return _contrast_table(contrasts, used, notes, single, _contrast_title(arranged, found))
 
 
@@ -94,6 +96,16 @@ def check_level(function: str, level: object) -> float:
 def _ratios(estimates: Estimates) -> bool:
     scale = estimates.scale
     return estimates.response and scale is not None and scale.base is not None
+
+
+def _nothing_occurs(estimates: Estimates) -> str:
+    """The sentence for contrasts all of which need combinations that cannot occur."""
+    said = " and ".join(f"{inner} is nested in {outer}" for inner, outer in estimates.nests)
+    inner, outer = estimates.nests[0]
+    return (
+        f"contrast: each of these needs a combination of levels that cannot occur: {said}. Compare "
+        f'{inner} within {outer}, by="{outer}".'
+    )
 
 
 def _factorwise(
@@ -206,23 +218,26 @@ def judge_families(
     judged = estimates.judged()
     statistic, _ = wald(judged.value - null, judged.std_error, judged.df)
     p, half = (np.full(statistic.shape, np.nan) for _ in range(2))
-    accuracy, sizes, compared = 0.0, set(), set()
+    accuracy = 0.0
+    sizes: set[int] = set()
+    compared: set[int] = set()
     for rows in families_of(estimates):
         family = _family(estimates, rows, statistic, judged.df, pairs)
         result = adjusted(family, used, estimates.level)
         p[rows], half[rows] = result.p_value, result.half_width
         accuracy = max(accuracy, result.accuracy)
-        sizes.add(family.size)
-        compared.add(family.compared)
+        if family.size:
+            sizes.add(family.size)
+            compared.add(family.compared)
     columns = {
         **label_columns(estimates),
         **shown(estimates, judged, half),
-        "statistic": statistic,
-        "p_value": p,
+        "statistic": statistic[estimates.rows],
+        "p_value": p[estimates.rows],
     }
     return EstimateTable(
         title=title or f"{title_of(estimates)}: tests that they are {null:g}",
-        index=("",) * len(statistic),
+        index=("",) * estimates.rows.size,
         columns=columns,
         notes=(
             *estimates.notes,

@@ -13,6 +13,7 @@ from mixeff.inference.marginal.functions import LinearFunctions, judge
 
 if TYPE_CHECKING:
     from mixeff.inference.marginal.functions import Judged
+    from mixeff.inference.marginal.nested import Nests
     from mixeff.inference.marginal.scale import Scale
     from mixeff.inference.method import Method
     from mixeff.inference.table import Column
@@ -62,6 +63,7 @@ class Estimates:
     level : float, of the intervals
     notes : tuple of str, what the estimates depend on
     joined : str, what stands between subject and variables in a title
+    nests : pairs of a nested variable and what it is nested in
     """
 
     subject: str
@@ -75,6 +77,7 @@ class Estimates:
     level: float
     notes: tuple[str, ...] = ()
     joined: str = "of"
+    nests: Nests = ()
 
     @property
     def primary(self) -> tuple[Axis, ...]:
@@ -85,6 +88,11 @@ class Estimates:
     def inner(self) -> tuple[Axis, ...]:
         """The axes that separate families."""
         return tuple(a for a in self.axes if a.name in self.within)
+
+    @property
+    def rows(self) -> NDArray[np.intp]:
+        """Places of the combinations that can occur: the rows of a table."""
+        return np.flatnonzero(~self.functions.absent)
 
     def judged(self) -> Judged:
         """Values, standard errors and df on the scale of the linear predictor."""

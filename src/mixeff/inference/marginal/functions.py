@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mixeff.model.mixed import MixedModel
 
 Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 # A function is estimable if what it has outside the row space of X is rounding, relative to its
 # own size in columns of unit length.
@@ -35,20 +36,23 @@ class LinearFunctions:
         for an estimable function. d is 0 where X has full rank.
     size : (m,) array, scale to compare ``outside`` with
     offset : (m,) array
+    absent : (m,) bool array
+        Of combinations of levels that cannot occur, because a factor is nested in another.
     """
 
     L: Floats
     outside: Floats
     size: Floats
     offset: Floats
+    absent: Flags
 
     def __len__(self) -> int:
         return int(self.L.shape[0])
 
     @property
-    def estimable(self) -> NDArray[np.bool_]:
+    def estimable(self) -> Flags:
         """(m,) whether the data determine each."""
-        known = np.isfinite(self.L).all(axis=1)
+        known = np.isfinite(self.L).all(axis=1) & ~self.absent
         if not self.outside.shape[1]:
             return np.asarray(known)
         far = np.abs(self.outside).max(axis=1)
@@ -67,11 +71,18 @@ class LinearFunctions:
             _product(C, self.outside),
             _product(np.abs(C), self.size[:, None])[:, 0],
             _product(C, self.offset[:, None])[:, 0],
+            np.asarray((C != 0) @ self.absent, dtype=bool),
         )
 
     def take(self, rows: NDArray[np.intp]) -> LinearFunctions:
         """Some of the functions."""
-        return LinearFunctions(self.L[rows], self.outside[rows], self.size[rows], self.offset[rows])
+        return LinearFunctions(
+            self.L[rows],
+            self.outside[rows],
+            self.size[rows],
+            self.offset[rows],
+            self.absent[rows],
+        )
 
     def scaled(self, factor: Floats, offset: Floats) -> LinearFunctions:
         """Every function times a number (m,), with another offset."""
@@ -96,8 +107,13 @@ def _product(C: Floats, A: Floats) -> Floats:
 def average(
     functions: LinearFunctions, group: NDArray[np.intp], weights: Floats
 ) -> LinearFunctions:
-    """Weighted averages of the functions of each group (m groups); NaN where all weigh nothing."""
+    """Weighted averages of the functions of each group (m groups); NaN where all weigh nothing.
+
+    What is absent counts only in a group that has nothing else, and is absent itself.
+    """
     m = int(group.max()) + 1
+    empty = np.bincount(group, ~functions.absent, minlength=m) == 0
+    weights = np.where(functions.absent & ~empty[group], 0.0, weights)
     total = np.bincount(group, weights, minlength=m)
     with np.errstate(invalid="ignore", divide="ignore"):
         share = weights / total[group]
@@ -106,6 +122,7 @@ def average(
         _sums(functions.outside, share, group, m),
         _sums(functions.size[:, None], share, group, m)[:, 0],
         _sums(functions.offset[:, None], share, group, m)[:, 0],
+        empty,
     )
 
 
@@ -129,6 +146,7 @@ def linear_functions(
         rows[:, dropped] - _product(L, dependencies),
         np.abs(rows).max(axis=1, initial=0.0),
         np.zeros(len(rows)) if offset is None else offset,
+        np.zeros(len(rows), dtype=bool),
     )
 
 

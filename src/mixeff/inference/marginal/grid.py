@@ -22,6 +22,7 @@ from mixeff.inference.marginal.functions import (
     every_column,
     linear_functions,
 )
+from mixeff.inference.marginal.nested import Nests, absent_rows
 from mixeff.inference.marginal.predictors import Predictor, column_of
 from mixeff.model.options import choose
 
@@ -44,11 +45,13 @@ class ReferenceGrid:
     predictors : tuple of Predictor
     places : tuple of (G,) arrays, which value of each predictor a row of the grid has
     functions : LinearFunctions, the G linear predictors
+    nests : pairs of a nested factor and what it is nested in
     """
 
     predictors: tuple[Predictor, ...]
     places: tuple[Places, ...]
     functions: LinearFunctions
+    nests: Nests = ()
 
     def position(self, name: str) -> int:
         """Place of a predictor."""
@@ -101,10 +104,19 @@ def reference_grid(
     function: str,
     fit: MixedModel,
     predictors: Mapping[str, Predictor],
+    nests: Nests,
     *,
     offset: float | None = None,
 ) -> ReferenceGrid:
     """The grid over all values of the predictors.
+
+    Parameters
+    ----------
+    function : str, what the caller called, for messages
+    fit : MixedModel
+    predictors : Predictor by name
+    nests : pairs of a nested factor and what it is nested in
+    offset : float, optional, in place of the offset of the model
 
     Raises
     ------
@@ -122,7 +134,8 @@ def reference_grid(
     places = _places([len(p) for p in ordered])
     rows, known = score(fit, ordered, places, size, given=offset)
     functions = linear_functions(column_dependencies(fit), fit.design.state, rows, known)
-    return ReferenceGrid(ordered, places, functions)
+    absent = absent_rows(ordered, places, size, nests)
+    return ReferenceGrid(ordered, places, replace(functions, absent=absent), nests)
 
 
 def _places(lengths: Sequence[int]) -> tuple[Places, ...]:

@@ -14,6 +14,7 @@ from mixeff.inference.marginal.coefficients import coefficients
 from mixeff.inference.marginal.compare import within_names
 from mixeff.inference.marginal.estimates import Axis, Estimates, combinations_of
 from mixeff.inference.marginal.functions import LinearFunctions, average
+from mixeff.inference.marginal.nested import Nests, outer_names
 from mixeff.inference.method import FTest, Method, f_tail
 from mixeff.inference.table import Column, ResultTable
 
@@ -31,6 +32,7 @@ def table_tests(estimates: Estimates, by: Any) -> ResultTable:
     arranged = estimates.arranged(within_names(estimates, by))
     names = [a.name for a in arranged.primary]
     subsets = [c for k in range(1, len(names) + 1) for c in combinations(names, k)]
+    subsets = [c for c in subsets if _whole(c, names, arranged.nests)]
     return joint_table(
         f"joint tests of {arranged.subject}",
         [(subset, averaged(arranged, subset)) for subset in subsets],
@@ -55,13 +57,21 @@ def model_subsets(
 ) -> list[tuple[str, ...]]:
     """Sets of variables that stand together in a term, by size and then by their order."""
     names = [p.name for p in grid.predictors if p.in_model and p.name not in within]
+    # What a factor is nested in belongs to its effect, also where no term has both.
+    sets = [term | outer_names(grid.nests, tuple(term)) for term in terms]
     found = {
         subset
-        for term in terms
+        for term in sets
         for k in range(1, len(term) + 1)
         for subset in combinations([n for n in names if n in term], k)
+        if _whole(subset, names, grid.nests)
     }
     return sorted(found, key=lambda subset: (len(subset), [names.index(n) for n in subset]))
+
+
+def _whole(subset: Sequence[str], names: Sequence[str], nests: Nests) -> bool:
+    """Whether a set has, with a nested variable, all that it is nested in (of those compared)."""
+    return not (outer_names(nests, subset) & set(names)).difference(subset)
 
 
 def joint_table(
@@ -118,17 +128,24 @@ def _reduced_note(reduced: Sequence[str], lost: Sequence[str]) -> list[str]:
 
 
 def _tests(estimates: Estimates) -> list[tuple[FTest, bool]]:
-    """Each family's test that all interaction contrasts vanish; whether all were estimable."""
+    """Each family's test that all interaction contrasts vanish; whether all were estimable.
+
+    A nested variable is contrasted within each level of what it is nested in.
+    """
+    axes = estimates.primary
+    outer = outer_names(estimates.nests, [a.name for a in axes])
     C: Floats = np.ones((1, 1))
-    for axis in estimates.primary:
-        C = np.asarray(np.kron(coefficients("consecutive", axis.labels).matrix, C))
+    for axis in axes:
+        separate = axis.name in outer
+        own = np.eye(len(axis)) if separate else coefficients("consecutive", axis.labels).matrix
+        C = np.asarray(np.kron(own, C))
     k = C.shape[1]
     out = []
     for start in range(0, len(estimates.functions), k):
         rows = np.arange(start, start + k)
         hypothesis = estimates.functions.take(rows).combine(C)
         part = _estimable_part(hypothesis)
-        complete = bool(hypothesis.estimable.all())
+        complete = bool((hypothesis.estimable | hypothesis.absent).all())
         out.append((f_test(part, estimates.beta, estimates.method), complete))
     return out
 
@@ -147,7 +164,7 @@ def _estimable_part(functions: LinearFunctions) -> LinearFunctions:
     C = u[:, rank:].T
     # What is left outside is rounding.
     part = functions.combine(C)
-    return replace(part, outside=np.zeros_like(part.outside))
+    return replace(part, outside=np.zeros_like(part.outside), absent=np.zeros(len(part), bool))
 
 
 def f_test(functions: LinearFunctions, beta: Floats, method: Method) -> FTest:

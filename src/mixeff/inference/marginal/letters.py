@@ -36,15 +36,21 @@ def letter_table(
     estimates = table.estimates
     values = estimates.judged().value
     pairs = table.contrast("pairwise", adjust=adjust)
-    p = np.asarray(pairs["p_value"], dtype=np.float64).reshape(len(families_of(estimates)), -1)
-    order, letters = [], []
-    for rows, p_values in zip(families_of(estimates), p, strict=True):
+    p = np.full(len(pairs.estimates.functions), np.nan)
+    p[pairs.estimates.rows] = pairs["p_value"]
+    families = families_of(estimates)
+    letters = np.full(values.size, "", dtype=object)
+    order: list[int] = []
+    for rows, p_values in zip(families, p.reshape(len(families), -1), strict=True):
         ranked = sorted(
             range(rows.size), key=lambda j: (np.isnan(v := values[rows[j]]), -v if reverse else v)
         )
         order += [int(rows[j]) for j in ranked]
-        letters += _family_letters(ranked, p_values, alpha, values[rows])
-    columns = {name: _taken(column, order) for name, column in table.columns.items()}
+        letters[rows[ranked]] = _family_letters(ranked, p_values, alpha, values[rows])
+    # The rows of the table are those that can occur.
+    order = [j for j in order if not estimates.functions.absent[j]]
+    places = np.searchsorted(estimates.rows, order)
+    columns = {name: _taken(column, places) for name, column in table.columns.items()}
     note = (
         f"Estimates that share a letter do not differ significantly at alpha = {alpha:g}, which "
         "does not show that they are equal."
@@ -53,15 +59,15 @@ def letter_table(
     return ResultTable(
         title=f"{table.title}, with letters",
         index=table.index,
-        columns={**columns, "group": tuple(letters)},
+        columns={**columns, "group": tuple(letters[order])},
         notes=(*table.notes, *(n.partition(". ")[0] + "." for n in adjusting), note),
     )
 
 
-def _taken(column: Column, order: list[int]) -> Column:
+def _taken(column: Column, places: NDArray[np.intp]) -> Column:
     if isinstance(column, tuple):
-        return tuple(column[j] for j in order)
-    return np.asarray(column)[order]
+        return tuple(column[j] for j in places)
+    return np.asarray(column)[places]
 
 
 def _family_letters(ranked: list[int], p_values: Floats, alpha: float, values: Floats) -> list[str]:

@@ -13,6 +13,7 @@ from mixeff.inference.marginal.compare import check_level
 from mixeff.inference.marginal.estimates import Axis, Estimates
 from mixeff.inference.marginal.grid import ReferenceGrid, check_weights, reference_grid
 from mixeff.inference.marginal.joint import joint_table, model_subsets
+from mixeff.inference.marginal.nested import nests_of, outer_names
 from mixeff.inference.marginal.predictors import (
     Predictor,
     chosen,
@@ -50,9 +51,11 @@ def marginal_means(
     scheme = check_weights(function, weights)
     response = choose(function, "type", type, ("link", "response")) == "response"
     level = check_level(function, level)
-    predictors = chosen(function, predictors_of(fit), at)
+    known = predictors_of(fit)
+    predictors = chosen(function, known, at)
     primary, within = names_of(function, fit, predictors, specs, by)
-    grid = reference_grid(function, fit, predictors, offset=check_offset(function, offset))
+    held = check_offset(function, offset)
+    grid = reference_grid(function, fit, predictors, nests_of(known), offset=held)
     names = (*primary, *within)
     scale = response_scale(fit)
     notes = grid_notes(fit, grid, names, scheme)
@@ -70,6 +73,7 @@ def marginal_means(
             response=response,
             level=level,
             notes=tuple(notes),
+            nests=grid.nests,
         )
     )
 
@@ -86,7 +90,8 @@ def joint_tests(
     """See `LinearMixedModel.joint_tests`."""
     function = "joint_tests"
     scheme = check_weights(function, weights)
-    predictors = chosen(function, predictors_of(fit), at)
+    known = predictors_of(fit)
+    predictors = chosen(function, known, at)
     _, within = names_of(function, fit, predictors, None, by)
     fixed = set(at or ())
     # A covariate is tested by the difference between two values about its mean.
@@ -94,7 +99,7 @@ def joint_tests(
         name: p if p.is_factor or name in fixed or not p.in_model else _about_mean(p)
         for name, p in predictors.items()
     }
-    grid = reference_grid(function, fit, spread)
+    grid = reference_grid(function, fit, spread, nests_of(known))
     method = method_of(fit, ddf, vcov, function=function)
     tests = []
     for subset in model_subsets(grid, term_predictors(fit), within):
@@ -111,6 +116,7 @@ def joint_tests(
             scale=None,
             response=False,
             level=0.95,
+            nests=grid.nests,
         )
         tests.append((subset, estimates))
     if not tests:
@@ -152,18 +158,24 @@ def grid_notes(
 ) -> list[str]:
     """What the estimates were averaged over, and at which values the rest was held."""
     rest = [p for p in grid.predictors if p.name not in names]
-    over = [p for p in rest if len(p) > 1]
+    # A nested level occurs in one level of what it is nested in: nothing is averaged there.
+    over = [p for p in rest if len(p) > 1 and p.name not in outer_names(grid.nests, names)]
     held = [f"{p.name} = {p.labels[0]}" for p in rest if len(p) == 1]
     notes = []
     if over:
         shown = ", ".join(p.name if p.is_factor else f"{p.name} at {_values(p)}" for p in over)
         notes.append(f"Averaged over {shown} with {scheme} weights.")
+    notes += [
+        f"{inner} is nested in {outer}: combinations that do not occur are left out."
+        for inner, outer in grid.nests
+    ]
     if held:
         notes.append(f"At {', '.join(held)}.")
+    around = set(names) - outer_names(grid.nests, [p.name for p in over])
     together = [
         p.name
         for p in over
-        if any(p.name in term and term & set(names) for term in term_predictors(fit))
+        if any(p.name in term and term & around for term in term_predictors(fit))
     ]
     if together and names:
         notes.append(

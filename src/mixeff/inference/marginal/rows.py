@@ -31,15 +31,16 @@ def title_of(estimates: Estimates) -> str:
 def label_columns(estimates: Estimates) -> dict[str, Column]:
     """The columns that say what each row is."""
     places = combinations_of(estimates.axes)
+    rows = estimates.rows
     return {
         # A variable that bears the name of a result gives way.
-        (f"{axis.name}_" if axis.name in _RESULTS else axis.name): axis.column(at)
+        (f"{axis.name}_" if axis.name in _RESULTS else axis.name): axis.column(at[rows])
         for axis, at in zip(estimates.axes, places, strict=True)
     }
 
 
 def shown(estimates: Estimates, judged: Judged, half: Floats) -> dict[str, Column]:
-    """Estimates, standard errors, df and intervals on the scale asked for."""
+    """Estimates, standard errors, df and intervals on the scale asked for, row by row."""
     # Without variance there is no df and no quantile, but an interval: the value itself.
     reach = np.where(judged.std_error == 0.0, 0.0, half * judged.std_error)
     low, high = judged.value - reach, judged.value + reach
@@ -49,18 +50,20 @@ def shown(estimates: Estimates, judged: Judged, half: Floats) -> dict[str, Colum
         std_error = np.abs(scale.slope(value)) * std_error
         low, high = scale.interval(value, low, high)
         value = scale.inverse(value)
+    rows = estimates.rows
     return {
-        "estimate": value,
-        "std_error": std_error,
-        "df": judged.df,
-        "lower": low,
-        "upper": high,
+        "estimate": value[rows],
+        "std_error": std_error[rows],
+        "df": judged.df[rows],
+        "lower": low[rows],
+        "upper": high[rows],
     }
 
 
 def unestimable(estimates: Estimates) -> list[str]:
     """Which rows the data cannot estimate."""
-    lost = np.flatnonzero(~estimates.functions.estimable)
+    functions = estimates.functions
+    lost = np.flatnonzero(~functions.estimable & ~functions.absent)
     if not lost.size:
         return []
     places = combinations_of(estimates.axes)

@@ -91,7 +91,7 @@ def response_scale(fit: MixedModel) -> Scale | None:
 
 
 def undone_note(fit: MixedModel, scale: Scale | None) -> list[str]:
-    """That ``type="response"`` changes nothing, because the response is some function of columns."""
+    """That ``type="response"`` changes nothing: the response is no function that can be undone."""
     response = fit.request.parsed.response
     if scale is not None or response is None or isinstance(response, Name) or hasattr(fit, "link"):
         return []

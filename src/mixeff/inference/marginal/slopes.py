@@ -28,6 +28,7 @@ from mixeff.inference.marginal.grid import (
     reference_grid,
 )
 from mixeff.inference.marginal.means import axis_of, grid_notes
+from mixeff.inference.marginal.nested import nests_of
 from mixeff.inference.marginal.predictors import (
     Predictor,
     chosen,
@@ -70,12 +71,13 @@ def slopes(
     scheme = check_weights(function, weights)
     level = check_level(function, level)
     known = predictors_of(fit)
+    nests = nests_of(known)
     known[variable] = _numeric(function, fit, known, variable)
     predictors = chosen(function, known, at)
     if specs is None:
         specs, by = by, None
     primary, within = names_of(function, fit, predictors, specs, by)
-    grid = reference_grid(function, fit, predictors)
+    grid = reference_grid(function, fit, predictors, nests)
     derived, smooth = _derivative_grid(fit, grid, variable)
     names = (*primary, *within)
     notes = grid_notes(fit, grid, names, scheme)
@@ -97,6 +99,7 @@ def slopes(
             level=level,
             notes=tuple(notes),
             joined="for",
+            nests=nests,
         )
     )
 
@@ -159,6 +162,7 @@ def _derivative_grid(
         if derivative.touches(v):
             offset += derivative.of(v).values
     functions = linear_functions(column_dependencies(fit), state, rows, offset)
+    functions = replace(functions, absent=grid.functions.absent)
     return replace(grid, functions=functions), derivative.smooth
 
 

@@ -62,13 +62,13 @@ def _read(
 
 
 def _text(function: str, text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    left, tilde, right = text.rpartition("~")
+    left, _, right = text.rpartition("~")
     if left.strip():
         raise OptionError(
             f'{function}: "{left.strip()}" before the tilde asks for contrasts; call the method '
             f'.contrast("{left.strip()}") of the table.'
         )
-    primary, bar, within = right.partition("|")
+    primary, _, within = right.partition("|")
     return _split(primary), _split(within)
 
 

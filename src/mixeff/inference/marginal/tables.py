@@ -51,9 +51,10 @@ class EstimateTable(ResultTable):
         ----------
         method : str, mapping or array-like (c, k)
             ``"pairwise"``, ``"revpairwise"``, ``"trt.vs.ctrl"`` (``"treatment"``),
-            ``"consecutive"``, ``"mean_chg"`` (the average of all after minus that of all up to each),
-            ``"poly"``, ``"eff"`` (deviations from the average), ``"del.eff"`` (from the average of
-            the others), ``"identity"``; or coefficients by name, one for each estimate.
+            ``"consecutive"``, ``"mean_chg"`` (the average of all later ones minus that of all up to
+            each), ``"poly"``, ``"eff"`` (deviations from the average), ``"del.eff"`` (from the
+            average of the others), ``"identity"``; or coefficients by name, one for each
+            estimate.
         by : str or sequence of str, optional
             Variables within whose combinations to compare; as the table is if not given, and none
             with ``by=()``.
@@ -224,7 +225,7 @@ def estimate_table(estimates: Estimates) -> EstimateTable:
     half = t_quantile(estimates.level, judged.df)
     return EstimateTable(
         title=title_of(estimates),
-        index=("",) * len(estimates.functions),
+        index=("",) * estimates.rows.size,
         columns={**label_columns(estimates), **shown(estimates, judged, half)},
         notes=(*estimates.notes, *unestimable(estimates), *closing_notes(estimates)),
         estimates=estimates,
