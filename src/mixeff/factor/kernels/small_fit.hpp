@@ -100,6 +100,7 @@ private:
     template <int Q, int Rows> double eliminate();
     template <int Q, int Rows, int K> void differentiate();
     template <typename Body> void with_shape(Body body);
+    double eliminate_levels();
     void differentiate_levels();
     double factor_tail();
     void solve_tail_modes();
