@@ -9,8 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from scipy import stats
+
 import mixeff as mx
 from mixeff.inference.method import method_of
+from support.dense_inference import dense_model
 from support.fits import fit_case
 from support.reference import case_ids, load_case, load_frame
 from support.reference_fits import reference_fit
@@ -19,7 +22,8 @@ from support.reference_fits import reference_fit
 # largest entry), so its degrees of freedom agree to 1e-5 or better.
 RTOL = 1e-4
 
-# pbkrtest 0.5.2 builds Sigma from Z and sigma^2 I: prior weights do not enter. Ours are tested in
+# pbkrtest 0.5.2 builds Sigma from Z and sigma^2 I: prior weights do not enter, which
+# test_what_pbkrtest_makes_of_weights shows. Ours are tested in
 # tests/unit/inference/test_inference_kenward_roger.py, against dense matrices.
 WEIGHTED = ("penicillin_weights_p", "sleepstudy_weights")
 
@@ -58,6 +62,13 @@ def check_coefficients(fit: Any, block: dict[str, Any], ddf: str) -> None:
     check_p(table["p_value"], column(want, "Pr(>|t|)"))
 
 
+def check_covariance(got: np.ndarray, block: dict[str, Any]) -> None:
+    """Entries of columns in very different units: each relative to its standard errors."""
+    want = np.array(block["vcov_adj"]["values"], dtype=float)
+    size = np.sqrt(np.outer(np.diag(want), np.diag(want)))
+    np.testing.assert_allclose(got / size, want / size, atol=1e-6)
+
+
 @pytest.mark.parametrize("name", cases_with("satterthwaite"))
 def test_satterthwaite_coefficients(name: str) -> None:
     check_coefficients(fit_case(name), load_case(name)["satterthwaite"], "satterthwaite")
@@ -73,11 +84,68 @@ def test_kenward_roger_coefficients(name: str) -> None:
 
 @pytest.mark.parametrize("name", KENWARD_ROGER)
 def test_kenward_roger_covariance(name: str) -> None:
-    want = np.array(load_case(name)["kenward_roger"]["vcov_adj"]["values"], dtype=float)
     got = method_of(fit_case(name), "kenward-roger", function="test").covariance
-    # Entries of columns in very different units: each relative to its standard errors.
-    size = np.sqrt(np.outer(np.diag(want), np.diag(want)))
-    np.testing.assert_allclose(got / size, want / size, atol=1e-6)
+    check_covariance(got, load_case(name)["kenward_roger"])
+
+
+def pbkrtest_covariance(fit: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """What `vcovAdj` of pbkrtest 0.5.2 computes: Phi, Phi_A, P_j and W, with n x n matrices.
+
+    Its ``get_SigmaG`` puts the identity where V has diag(1 / w), so Sigma^-1, P, Q and W are those
+    of a model without weights at the weighted model's estimates; Phi is ``vcov`` of the weighted
+    fit. Without weights the two agree and this is Kenward and Roger's covariance.
+    """
+    d = dense_model(fit)
+    G = [*d.derivatives[:-1], np.eye(fit.nobs)]
+    Phi = np.linalg.inv(d.X.T @ np.linalg.solve(d.V, d.X))
+    Si = np.linalg.inv(np.tensordot(d.phi, np.array(G), axes=1))
+    SX = Si @ d.X
+    P = np.array([-SX.T @ A @ SX for A in G])
+    Q = np.array([[SX.T @ A @ Si @ B @ SX for B in G] for A in G])
+    K = np.array([[np.sum((A @ Si) * (B @ Si).T) for B in G] for A in G])
+    PhiP = Phi @ P
+    both = np.einsum("jab,kba->jk", PhiP, PhiP)
+    W = 2.0 * np.linalg.inv(K - 2.0 * np.einsum("ab,jkba->jk", Phi, Q) + both)
+    inner = np.einsum("jk,jkab->ab", W, Q - np.einsum("jab,bc,kcd->jkad", P, Phi, P))
+    return Phi, Phi + 2.0 * Phi @ inner @ Phi, P, W
+
+
+@pytest.mark.parametrize("name", WEIGHTED)
+def test_what_pbkrtest_makes_of_weights(name: str) -> None:
+    """Every recorded number of the two blocks follows from Sigma without the weights."""
+    fit, block = fit_case(name), load_case(name)["kenward_roger"]
+    Phi, adjusted, P, W = pbkrtest_covariance(fit)
+    check_covariance(adjusted, block)
+    rows = np.eye(len(fit.fixef))
+    # Degrees of freedom of one row (pbkrtest's Lb_ddf, and its F test with q = 1): 2 / A.
+    slopes = np.einsum("ka,ab,jbc,cd,kd->kj", rows, Phi, P, Phi, rows)
+    df = 2.0 * np.diag(Phi) ** 2 / np.einsum("kj,jl,kl->k", slopes, W, slopes)
+    se = np.sqrt(np.diag(adjusted))
+    t = fit.fixef.to_numpy() / se
+    want = block["coefficients"]
+    np.testing.assert_allclose(se, column(want, "Std. Error"), rtol=RTOL)
+    np.testing.assert_allclose(df, column(want, "df"), rtol=RTOL)
+    np.testing.assert_allclose(t, column(want, "t value"), rtol=RTOL)
+    check_p(2.0 * stats.t.sf(np.abs(t), df), column(want, "Pr(>|t|)"))
+    # One term with one coefficient: the tables of type I and III test that coefficient. The mean
+    # square is that of the F without its scale lambda, which is 1 for one row.
+    for table in (block["anova_type1"], block["anova_type3"]):
+        assert len(table["rows"]) == len(rows) - 1 == 1
+        wanted = {key: column(table, key)[0] for key in table["columns"]}
+        assert wanted["F value"] == pytest.approx(t[1] ** 2, rel=RTOL)
+        assert wanted["DenDF"] == pytest.approx(df[1], rel=RTOL)
+        assert wanted["NumDF"] == 1
+        assert wanted["Sum Sq"] == wanted["Mean Sq"]
+        assert wanted["Mean Sq"] == pytest.approx(t[1] ** 2 * fit.sigma**2, rel=RTOL)
+        check_p(stats.f.sf(t[1:] ** 2, 1, df[1:]), column(table, "Pr(>F)"))
+    # And these are not the numbers of the model with its weights.
+    ours = fit.contrast(rows, ddf="kenward-roger")
+    assert np.abs(np.asarray(ours["df"]) / df - 1.0).max() > 0.05
+
+
+def test_pbkrtest_without_weights_is_the_same_formula() -> None:
+    fit = fit_case("sleepstudy_slope")
+    check_covariance(pbkrtest_covariance(fit)[1], load_case("sleepstudy_slope")["kenward_roger"])
 
 
 def check_table(got: Any, want: dict[str, Any], columns: dict[str, str]) -> None:
@@ -130,6 +198,38 @@ def test_type_two_with_a_scaled_covariate() -> None:
     # lmer's default optimizer there; F agrees to 1e-6.
     assert table["f_value"][at] == pytest.approx(SCALED_F, rel=RTOL)
     assert table["den_df"][at] == pytest.approx(SCALED_DF, rel=RTOL)
+
+
+def test_type_two_of_lmertest_with_scale_as_a_factor() -> None:
+    """Every recorded number: for sex the hypothesis is then sex given scale(x) alone.
+
+    With ``scale(x)`` a factor, ``scale(x):sex`` contains sex (and scale(x), as it does anyway), so
+    the coefficient of sex is taken after those of the intercept and scale(x) and before theirs.
+    """
+    fit = fit_case("exam_scale_p")
+    want = load_case("exam_scale_p")["satterthwaite"]["anova_type2"]
+    names = list(fit.fixef.index)
+    x, sex, both = (names.index(n) for n in names[1:])
+
+    def given(before: list[int], own: int) -> np.ndarray:
+        """The row of ``own`` in R of the QR of the columns: before, own, all others."""
+        order = [*before, own, *(j for j in range(len(names)) if j != own and j not in before)]
+        row = np.zeros(len(names))
+        row[order] = np.linalg.qr(fit.design.X[:, order], mode="r")[len(before)]
+        return row / row[own]
+
+    L = [given([0, sex], x), given([0, x], sex), given([0, x, sex], both)]
+    assert want["rows"] == list(fit.anova(2).index)
+    for k, row in enumerate(L):
+        test = fit.contrast(row, joint=True)
+        wanted = {key: column(want, key)[k] for key in want["columns"]}
+        assert test["num_df"][0] == wanted["NumDF"]
+        assert test["f_value"][0] == pytest.approx(wanted["F value"], rel=RTOL)
+        assert test["den_df"][0] == pytest.approx(wanted["DenDF"], rel=RTOL)
+        mean_square = test["f_value"][0] * fit.sigma**2
+        assert mean_square == pytest.approx(wanted["Mean Sq"], rel=RTOL)
+        assert mean_square == pytest.approx(wanted["Sum Sq"], rel=RTOL)
+        check_p(np.asarray(test["p_value"]), column(want, "Pr(>F)")[[k]])
 
 
 @pytest.mark.parametrize("name", KENWARD_ROGER)

@@ -67,15 +67,21 @@ def resolve_contrasts(
         )
     factors = [label for label in used if isinstance(values[label], Categorical)]
     for key, wanted in given.items():
-        # R's model frame says factor(k > 3L) where its coefficients say factor(k > 3).
-        spellings = (key, f"`{key}`", re.sub(r"(?<=\d)L\b", "", str(key)))
-        label = next((name for name in spellings if name in factors), None)
+        label = next((name for name in spellings(key) if name in factors), None)
         if label is None:
             raise DesignError(_no_factor(str(key), factors, used))
         value = values[label]
         assert isinstance(value, Categorical)
         out[label] = _make_contrast(label, wanted, value)
     return out
+
+
+def spellings(key: Any) -> tuple[str, str, str]:
+    """Labels a key of ``contrasts`` may mean.
+
+    R's model frame says factor(k > 3L) where its coefficients say factor(k > 3).
+    """
+    return str(key), f"`{key}`", re.sub(r"(?<=\d)L\b", "", str(key))
 
 
 def _no_factor(key: str, factors: Sequence[str], used: Sequence[str]) -> str:

@@ -98,7 +98,9 @@ def cluster_scores(
         slope = determinant.weight_r * adjoint.leverage + terms.score_r * adjoint.t
         of_rows.append((terms.loglik_r - 0.5 * slope)[:, None])
     behind = np.hstack(of_rows)
-    sums = np.column_stack([np.bincount(codes, c, clusters.m) for c in behind.T])
+    sums = np.empty((clusters.m, behind.shape[1]))
+    for j, column in enumerate(behind.T):
+        sums[:, j] = np.bincount(codes, column, clusters.m)
     theta = _theta_scores(model, evaluation, estimate, codes, clusters.m)
     return np.hstack([theta, sums])
 

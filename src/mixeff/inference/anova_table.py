@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from mixeff.errors import OptionError
 from mixeff.generalized.estimate import GeneralizedEstimate
-from mixeff.inference.method import Asymptotic, FTest, Method, method_of
+from mixeff.inference.method import TOO_FEW, Asymptotic, FTest, Method, method_of
 from mixeff.inference.table import Column, ResultTable
 from mixeff.inference.term_hypotheses import (
     TermHypothesis,
@@ -18,16 +19,17 @@ from mixeff.inference.term_hypotheses import (
     contains,
     covariance_root,
     given_relatives,
-    has_empty_cells,
     least_squares_root,
     marginal,
     own_coefficients,
+    partly_dropped,
     sequential,
 )
-from mixeff.inference.working_covariance import working_covariance
-from mixeff.model.options import choose
+from mixeff.inference.working_covariance import WorkingModel, working_covariance
+from mixeff.model.options import choose, shown
 
 if TYPE_CHECKING:
+    from mixeff.design.design import Design
     from mixeff.model.mixed import MixedModel
 
 Floats = NDArray[np.float64]
@@ -50,8 +52,6 @@ EMPTY = (
     "which combinations of levels have data."
 )
 GONE = "Not tested, as other terms determine all of their columns: {}."
-WORKING = "The variances are taken as known: weighted least squares at the optimum, as in lme4."
-NO_P = "No p values: ddf=None asks for no reference distribution."
 
 
 class AnovaTable(ResultTable):
@@ -102,47 +102,56 @@ def anova_of_terms(
     hypotheses = choose("anova", "hypotheses", hypotheses, ("marginal", "coefficients"))
     if hypotheses == "coefficients" and type != 3:
         raise OptionError('anova: hypotheses="coefficients" is a table of type 3.')
-    method = method_of(fit, ddf, vcov, function="anova")
-    if isinstance(fit.estimate, GeneralizedEstimate) and (type, ddf, vcov) == (1, None, None):
-        method = Asymptotic(working_covariance(fit.design, fit.estimate))
-    chi_square = ddf is not None and isinstance(method, Asymptotic)
-    terms = _hypotheses(fit, type, method, chi_square or ddf is None, hypotheses)
+    method = _method(fit, type, ddf, vcov)
+    terms = _hypotheses(fit, type, method, hypotheses)
     tests = [_test(fit, method, term) for term in terms]
-    notes = _notes(fit, type, method, ddf, vcov, hypotheses)
     labels = tuple(term.label for term in terms)
-    if chi_square:
-        word = f"Type {ROMAN[type]} Wald chisquare tests"
-        return AnovaTable(f"Analysis of Deviance Table ({word})", labels, _chisq(tests), notes)
+    notes = [
+        *method.notes(tests=ddf is not None),
+        CODED if hypotheses == "coefficients" else HYPOTHESES[type],
+        *_limits(fit.design, type, labels, tests),
+    ]
+    if isinstance(method, Asymptotic) and ddf is not None:
+        title = f"Analysis of Deviance Table (Type {ROMAN[type]} Wald chisquare tests)"
+        return AnovaTable(title, labels, _chisq(tests), tuple(notes))
     columns = _f_columns(tests, fit.sigma**2, with_p=ddf is not None)
-    return AnovaTable(_title(type, method, ddf, vcov), labels, columns, notes)
+    return AnovaTable(_title(type, method, ddf, vcov), labels, columns, tuple(notes))
 
 
 def _checked_type(type: Any) -> int:
     """1, 2 or 3, given as a number or as R writes it (``"III"``)."""
+    word = isinstance(type, str | Real) and not isinstance(type, bool)
     if hasattr(type, "loglik"):
         raise OptionError(
             "anova: a fit's own anova tests its terms, one model at a time. To compare models: "
             "mixeff.anova(m0, m1)."
         )
     for number, roman in ROMAN.items():
-        if type in (number, roman, str(number)) and not isinstance(type, bool):
+        if word and type in (number, roman, str(number)):
             return number
-    raise OptionError(f"anova: type must be 1, 2 or 3, not {type!r}.")
+    raise OptionError(f"anova: type must be 1, 2 or 3, not {shown(type)}.")
+
+
+def _method(fit: MixedModel, type: int, ddf: str | None, vcov: str | None) -> Method:
+    """The method asked for; lme4's sequential table of a generalized model has one of its own."""
+    if isinstance(fit.estimate, GeneralizedEstimate) and (type, ddf, vcov) == (1, None, None):
+        return WorkingModel(working_covariance(fit.design, fit.estimate))
+    return method_of(fit, ddf, vcov, function="anova")
 
 
 def _hypotheses(
-    fit: MixedModel, type: int, method: Method, estimated: bool, hypotheses: str
+    fit: MixedModel, type: int, method: Method, hypotheses: str
 ) -> Sequence[TermHypothesis]:
-    """L of every term; ``estimated``: types I and II weigh by the estimated variances."""
+    """L of every term; of types I and II asymptotic tests weigh by the estimated variances."""
     design = fit.design
     if not design.X.shape[1]:
         return []
     if hypotheses == "coefficients":
         return own_coefficients(design)
-    if estimated and type < 3:
+    if isinstance(method, Asymptotic) and type < 3:
         if type == 2:
-            return given_relatives(design, method.covariance)
-        return sequential(design, covariance_root(method.covariance))
+            return given_relatives(design, method.model_covariance)
+        return sequential(design, covariance_root(method.model_covariance))
     # One term is tested alike by all types; the rows chosen matter for pooled df.
     if type == 1 or len(design.state.fixed.terms) == 1:
         return sequential(design, least_squares_root(design.X))
@@ -183,30 +192,24 @@ def _chisq(tests: Sequence[FTest]) -> dict[str, Column]:
 
 def _title(type: int, method: Method, ddf: str | None, vcov: str | None) -> str:
     first = f"Type {ROMAN[type]} Analysis of Variance Table"
-    if ddf is None:
-        return "Analysis of Variance Table" if type == 1 else first
     if vcov is not None:
         return f"{first} with {method.name} standard errors"
+    if ddf is None:
+        return "Analysis of Variance Table" if type == 1 else first
     return f"{first} with {METHODS.get(method.name, method.name)}"
 
 
-def _notes(
-    fit: MixedModel,
-    type: int,
-    method: Method,
-    ddf: str | None,
-    vcov: str | None,
-    hypotheses: str,
-) -> tuple[str, ...]:
-    notes = [NO_P if ddf is None else method.sentence]
-    if isinstance(fit.estimate, GeneralizedEstimate) and (type, ddf, vcov) == (1, None, None):
-        notes.append(WORKING)
-    notes.append(CODED if hypotheses == "coefficients" else HYPOTHESES[type])
-    assign = fit.design.state.assign
-    terms = fit.design.state.fixed.terms
+def _limits(
+    design: Design, type: int, labels: Sequence[str], tests: Sequence[FTest]
+) -> Iterator[str]:
+    """What could not be tested, and what depends on the cells with data."""
+    assign = design.state.assign
+    terms = design.state.fixed.terms
     gone = [term.label for k, term in enumerate(terms, start=1) if k not in assign]
     if gone:
-        notes.append(GONE.format(", ".join(gone)))
-    if type == 3 and (some := has_empty_cells(fit.design)):
-        notes.append(EMPTY.format(", ".join(some)))
-    return tuple(notes)
+        yield GONE.format(", ".join(gone))
+    few = [a for a, test in zip(labels, tests, strict=True) if test.untested]
+    if few:
+        yield TOO_FEW.format(", ".join(few))
+    if type == 3 and (some := partly_dropped(design)):
+        yield EMPTY.format(", ".join(some))

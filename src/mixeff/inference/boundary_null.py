@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixeff.inference.boundary import Boundary, Mixture, mixture
-from mixeff.inference.nesting import outside, same_groups, split_intercept_within
+from mixeff.inference.nesting import same_groups, within
 from mixeff.linear.null_information import boundary_information
 
 if TYPE_CHECKING:
@@ -103,13 +103,7 @@ def _homes(small: Design, large: Design) -> list[list[RandomTerm]]:
     homes: list[list[RandomTerm]] = [[] for _ in large.random]
     for term in small.random:
         fitting = [
-            (other.n_columns, j)
-            for j, other in enumerate(large.random)
-            if (
-                not outside(term.values, other.values).any()
-                if same_groups(term.codes, other.codes)
-                else split_intercept_within(term, other)
-            )
+            (other.n_columns, j) for j, other in enumerate(large.random) if within(term, other)
         ]
         if fitting:
             homes[min(fitting)[1]].append(term)

@@ -41,12 +41,32 @@ def named_models(
         if not _is_fit(model):
             raise OptionError(_not_a_model(name, model, options))
     if len(models) + len(named) < minimum:
+        needed = "one model" if minimum == 1 else f"{minimum} models"
         raise ComparisonError(
-            f"a comparison needs at least {minimum} models, "
-            f"and {len(models) + len(named)} came; for example mx.anova(m0, m1)."
+            f"a comparison needs at least {needed}, such as (m0, m1), and "
+            f"{len(models) + len(named) or 'none'} came."
         )
     labels = _labels(models, named, frame)
     return dict(zip(labels, [*models, *named.values()], strict=True))
+
+
+def of_one_likelihood(models: Sequence[Any], refit: bool, function: str) -> tuple[list[Any], bool]:
+    """The models, all fitted by ML or all by REML, and whether any had to be refitted for it.
+
+    Raises
+    ------
+    ComparisonError
+        REML and ML fits are mixed, and ``refit`` is False.
+    """
+    restricted = [m.is_reml for m in models]
+    if refit and any(restricted):
+        return [m.refit_ml() for m in models], True
+    if any(restricted) and not all(restricted):
+        raise ComparisonError(
+            f"{function}: REML and ML fits are mixed, and refit=False forbids to make them alike. "
+            "Fit all of them with the same reml=, or leave refit=True."
+        )
+    return list(models), False
 
 
 def _is_fit(value: Any) -> bool:

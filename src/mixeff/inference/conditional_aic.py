@@ -202,21 +202,20 @@ def _by_refits(fit: MixedModel) -> tuple[float, int]:
     assert isinstance(estimate, GeneralizedEstimate)
     eta = estimate.linear_predictor
     if fit.family == "poisson":
-        mu, rows = None, np.flatnonzero(y > 0)
-        weight = y
+        changed, weight = y - 1.0, y
     else:
         mu = estimate.family.link.mu(eta)
-        rows, weight = np.arange(y.size), mu * (1.0 - mu)
+        # eta(1) - eta(0) is eta less the one of the changed response where y is 1, else minus that.
+        changed, weight = 1.0 - y, mu * (1.0 - mu) * (2.0 * y - 1.0)
     total, failed = 0.0, 0
-    for i in rows.tolist():
+    for i in np.flatnonzero(weight).tolist():
         other = y.copy()
-        other[i] = y[i] - 1.0 if mu is None else 1.0 - y[i]
+        other[i] = changed[i]
         moved = _eta_of(fit, other, i)
         if moved is None:
             failed += 1
             continue
-        up = mu is None or y[i] == 1.0
-        total += float(weight[i]) * (float(eta[i]) - moved) * (1.0 if up else -1.0)
+        total += float(weight[i] * (eta[i] - moved))
     return total, failed
 
 

@@ -10,10 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixeff.errors import OptionError
-from mixeff.inference.hypothesis_text import parse_hypothesis
-from mixeff.inference.method import Method, independent_rows, method_of, t_quantile, t_tail
+from mixeff.inference.hypothesis_text import not_a_coefficient, parse_hypothesis
+from mixeff.inference.method import (
+    TOO_FEW,
+    Method,
+    independent_rows,
+    method_of,
+    t_quantile,
+    t_tail,
+)
 from mixeff.inference.table import Column, ResultTable
-from mixeff.model.options import closest
+from mixeff.model.options import check_level, check_switch, shown
 
 if TYPE_CHECKING:
     from mixeff.model.mixed import MixedModel
@@ -76,8 +83,8 @@ def contrast(
         L has the wrong width, names a coefficient the model does not have, is zero or not finite;
         rows that contradict each other; ``level`` outside (0, 1).
     """
-    if not 0 < level < 1:
-        raise OptionError(f"contrast: level must lie between 0 and 1, not {level!r}.")
+    check_level("contrast", level)
+    check_switch("contrast", "joint", joint)
     asked = read_hypotheses(fit, L, rhs)
     method = method_of(fit, ddf, vcov, function="contrast")
     if joint:
@@ -98,12 +105,12 @@ def _single(
         columns["rhs"] = asked.rhs
     if not tests:
         columns["statistic"] = statistic
-        return ResultTable("Linear hypotheses", asked.labels, columns, (_NO_DF,))
+        return ResultTable("Linear hypotheses", asked.labels, columns, method.notes(tests=False))
     df = method.df(asked.L)
     half = t_quantile(level, df) * std_error
     columns |= {"df": df, "statistic": statistic, "p_value": t_tail(statistic, df)}
     columns |= {"lower": estimate - half, "upper": estimate + half}
-    notes = (method.sentence, f"Intervals: {100 * level:g} %, each for itself.")
+    notes = (*method.notes(), f"Intervals: {100 * level:g} %, each for itself.")
     return ResultTable("Linear hypotheses", asked.labels, columns, notes)
 
 
@@ -117,7 +124,7 @@ def _joint(fit: MixedModel, asked: Hypotheses, method: Method, *, tests: bool) -
     columns["f_value"] = np.array([test.f_value])
     if tests:
         columns["p_value"] = np.array([test.p_value])
-    notes = [method.sentence if tests else _NO_DF]
+    notes = list(method.notes(tests=tests))
     if test.num_df < len(asked.L):
         notes.append(
             f"{len(asked.L)} rows, of which only {test.num_df} are linearly independent: the "
@@ -126,17 +133,16 @@ def _joint(fit: MixedModel, asked: Hypotheses, method: Method, *, tests: bool) -
     label = ", ".join(_equation(a, b) for a, b in zip(asked.labels, asked.rhs, strict=True))
     if len(label) > 2 * _LABEL:
         label = f"{len(asked.L)} hypotheses"
+    if test.untested:
+        notes.append(TOO_FEW.format(label))
     return ResultTable("Joint test of linear hypotheses", (label,), columns, tuple(notes))
-
-
-_NO_DF = "No p values: ddf=None asks for no reference distribution."
 
 
 def check_consistent(asked: Hypotheses, method: Method) -> None:
     """Raise OptionError where rows that depend on each other ask for values that contradict."""
     size = np.linalg.norm(asked.L, axis=1)
     L, rhs = asked.L / size[:, None], asked.rhs / size
-    values, _ = independent_rows(L, method.covariance)
+    values, _ = independent_rows(L, method.model_covariance)
     if values.size == len(L):
         return
     solution = np.linalg.lstsq(L, rhs, rcond=None)[0]
@@ -156,9 +162,10 @@ def read_hypotheses(fit: MixedModel, L: Any, rhs: Any = 0.0) -> Hypotheses:
         raise OptionError("contrast: L has no rows: there is nothing to test.")
     if not np.all(np.isfinite(matrix)):
         raise OptionError("contrast: L holds NaN or infinity.")
-    for row, label in zip(matrix, labels, strict=True):
+    for k, (row, label) in enumerate(zip(matrix, labels, strict=True), start=1):
         if not row.any():
-            raise OptionError(f"contrast: the row {label or '0'} of L is zero: it tests nothing.")
+            which = f'"{label}"' if label else f"{k} of L"
+            raise OptionError(f"contrast: row {which} is zero: it tests nothing.")
     given = _values(rhs, len(matrix))
     if equations and np.any(given):
         raise OptionError(
@@ -175,13 +182,15 @@ Rows = tuple[list[Floats], list[float], list[str], bool]
 def _rows(L: Any, names: Sequence[str], dropped: Sequence[str]) -> Rows:
     """Rows, values from texts, labels ("" where there is none), whether a text gives a value."""
     if isinstance(L, str):
-        row, value, equation = parse_hypothesis(L, names)
+        row, value, equation = parse_hypothesis(L, names, dropped)
         # An equation is rearranged: the row of L is what its label must say.
         return [row], [value], ["" if equation else L.strip()], equation
     if isinstance(L, Mapping):
         return _mapping(L, names, dropped)
     if hasattr(L, "columns") or hasattr(L, "column_names"):
         return _frame(L, names, dropped)
+    if _is_named(L):  # a pandas Series such as fixef, in whatever order
+        return _mapping(dict(L.items()), names, dropped)
     if isinstance(L, (list, tuple)) and any(_is_part(item) for item in L):
         parts = [_rows(item, names, dropped) for item in L]
         return (
@@ -195,15 +204,27 @@ def _rows(L: Any, names: Sequence[str], dropped: Sequence[str]) -> Rows:
 
 
 def _is_part(item: Any) -> bool:
-    return isinstance(item, (str, Mapping)) or hasattr(item, "columns")
+    return isinstance(item, (str, Mapping)) or hasattr(item, "columns") or _is_named(item)
+
+
+def _is_named(item: Any) -> bool:
+    """Numbers with names for their places."""
+    if isinstance(item, Mapping) or not (hasattr(item, "index") and hasattr(item, "items")):
+        return False
+    return all(isinstance(name, str) for name in item.index)
 
 
 def _mapping(L: Mapping[Any, Any], names: Sequence[str], dropped: Sequence[str]) -> Rows:
     """A row by coefficient name, or rows by label."""
-    if L and all(_is_number(v) for v in L.values()):
+    if any(_is_number(v) for v in L.values()):
         row = np.zeros(len(names))
         for name, value in L.items():
-            row[_position(name, names, dropped)] = value
+            place = _position(name, names, dropped)
+            if not _is_number(value):
+                raise OptionError(
+                    f'contrast: the multiple of "{name}" must be a number, not {shown(value)}.'
+                )
+            row[place] = value
         return [row], [0.0], [""], False
     rows, values, labels, equations = [], [], [], False
     for label, part in L.items():
@@ -243,21 +264,16 @@ def _position(name: Any, names: Sequence[str], dropped: Sequence[str]) -> int:
     """Where a coefficient stands."""
     if name in names:
         return list(names).index(name)
-    if name in dropped:
-        raise OptionError(
-            f'contrast: "{name}" was dropped from the model, since the other columns determine it: '
-            "it has no coefficient to test."
-        )
-    near = closest(str(name), names)
-    hint = f'did you mean "{near}"?' if near else f"they are {', '.join(names)}."
-    raise OptionError(f'contrast: "{name}" is not a coefficient of the model; {hint}')
+    raise not_a_coefficient(str(name), names, dropped)
 
 
 def _matrix(L: Any, names: Sequence[str]) -> Floats:
     try:
-        matrix = np.atleast_2d(np.asarray(L, dtype=np.float64))
+        matrix = np.asarray(L, dtype=np.float64)
     except (TypeError, ValueError):
-        matrix = np.empty((0, 0, 0))
+        matrix = np.empty(())
+    if matrix.ndim == 1:
+        matrix = matrix[None, :]
     if matrix.ndim != 2:
         raise OptionError(
             "contrast: L must be numbers (p,) or (k, p), a text, a dict of coefficients, a data "
@@ -278,7 +294,7 @@ def _values(rhs: Any, k: int) -> Floats:
         values = np.full((0,), np.nan)
     if values.shape not in ((), (k,)) or not np.all(np.isfinite(values)):
         raise OptionError(
-            f"contrast: rhs must be one finite number or {k}, one per row of L; got {rhs!r}."
+            f"contrast: rhs must be one finite number or {k}, one per row of L; got {shown(rhs)}."
         )
     return np.array(np.broadcast_to(values, (k,)))
 

@@ -44,13 +44,16 @@ class Affine:
         return Affine(factor * self.row, factor * self.constant)
 
 
-def parse_hypothesis(text: str, names: Sequence[str]) -> tuple[Floats, float, bool]:
+def parse_hypothesis(
+    text: str, names: Sequence[str], dropped: Sequence[str] = ()
+) -> tuple[Floats, float, bool]:
     """A row of L, its hypothetical value, and whether the text gives one (an equals sign).
 
     Parameters
     ----------
     text : str
     names : sequence of p str, the coefficients
+    dropped : sequence of str, columns of the model matrix that have none
 
     Raises
     ------
@@ -65,7 +68,7 @@ def parse_hypothesis(text: str, names: Sequence[str]) -> tuple[Floats, float, bo
     sides = text.replace("==", "=").split("=")
     if len(sides) > 2:
         raise OptionError(f'contrast: "{text}" has more than one "=": write one equation a text.')
-    left, *right = (_Reader(side, text, names).whole() for side in sides)
+    left, *right = (_Reader(side, text, names, dropped).whole() for side in sides)
     difference = left.plus(right[0], -1.0) if right else left
     if not right and difference.constant:
         raise OptionError(
@@ -78,9 +81,9 @@ def parse_hypothesis(text: str, names: Sequence[str]) -> tuple[Floats, float, bo
 class _Reader:
     """Recursive descent over one side of the equation."""
 
-    def __init__(self, side: str, text: str, names: Sequence[str]) -> None:
-        self.side, self.text, self.names = side, text, names
-        self.longest = sorted(names, key=len, reverse=True)
+    def __init__(self, side: str, text: str, names: Sequence[str], dropped: Sequence[str]) -> None:
+        self.side, self.text, self.names, self.dropped = side, text, names, dropped
+        self.longest = sorted([*names, *dropped], key=len, reverse=True)
         self.at = 0
 
     def whole(self) -> Affine:
@@ -163,6 +166,8 @@ class _Reader:
         for name in self.longest:
             end = self.at + len(name)
             if self.side.startswith(name, self.at) and not _goes_on(self.side, end):
+                if name not in self.names:
+                    raise not_a_coefficient(name, self.names, self.dropped, self.text)
                 self.at = end
                 return name
         return None
@@ -173,11 +178,24 @@ class _Reader:
             return OptionError(f'contrast: "{self.text}" ends where a coefficient is expected.')
         found = _WORD.match(self.side, self.at)
         word = found.group() if found else self.side[self.at]
-        near = closest(word, self.names)
-        hint = f'did you mean "{near}"?' if near else f"they are {', '.join(self.names)}."
+        return not_a_coefficient(word, self.names, self.dropped, self.text)
+
+
+def not_a_coefficient(
+    name: str, names: Sequence[str], dropped: Sequence[str], text: str = ""
+) -> OptionError:
+    """The error for a name without a coefficient, and where it stands if in a text."""
+    where = f' in "{text}"' if text and text.strip() != name else ""
+    if name in dropped:
         return OptionError(
-            f'contrast: "{word}" in "{self.text}" is not a coefficient of the model; {hint}'
+            f'contrast: "{name}"{where} was dropped from the model, since the other columns '
+            "determine it: it has no coefficient to test."
         )
+    near = closest(name, names)
+    hint = f'did you mean "{near}"?' if near else f"they are {', '.join(names)}."
+    if not names:
+        hint = "it has none."
+    return OptionError(f'contrast: "{name}"{where} is not a coefficient of the model; {hint}')
 
 
 def _goes_on(side: str, end: int) -> bool:

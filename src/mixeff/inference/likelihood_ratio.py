@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mixeff.errors import ComparisonError, ComparisonWarning, OptionError
+from mixeff.errors import ComparisonWarning
 from mixeff.frames.notices import notify
 from mixeff.inference.boundary_null import boundary_of, boundary_test
-from mixeff.inference.compared import named_models
+from mixeff.inference.compared import named_models, of_one_likelihood
 from mixeff.inference.nesting import check_same_data, dispersion_at_end, nesting_notes
 from mixeff.model.criteria import akaike, schwarz
 from mixeff.model.names import calling_frame
+from mixeff.model.options import check_switch
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -204,17 +205,15 @@ def anova(*models: MixedModel, refit: bool = True, **named: MixedModel) -> Likel
     m0     3     NaN  NaN
     m1     4  116.46  1.0
     """
-    if not isinstance(refit, bool):
-        # A model named refit=: its printed table would bury the sentence.
-        given = type(refit).__name__ if hasattr(refit, "loglik") else repr(refit)
-        raise OptionError(f"anova: refit must be True or False, not {given}.")
+    check_switch("anova", "refit", refit)
     compared = named_models(models, named, calling_frame(), minimum=2, options=("refit",))
     check_same_data(compared)
     by_size = dict(sorted(compared.items(), key=lambda item: item[1].df))
-    fits, notes = _comparable(list(by_size.values()), refit)
+    fits, refitted = of_one_likelihood(list(by_size.values()), refit, "anova")
     names = tuple(by_size)
     limits = _limits(names, fits)
-    for sentence in (sentence for pair in limits for sentence in pair):
+    sentences = [sentence for pair in limits for sentence in pair]
+    for sentence in sentences:
         notify(sentence, ComparisonWarning)
     table = likelihood_ratio_table(
         names=names,
@@ -223,24 +222,9 @@ def anova(*models: MixedModel, refit: bool = True, **named: MixedModel) -> Likel
         loglik=[m.loglik for m in fits],
         nobs=fits[0].nobs,
         data_name=fits[0].data_name,
-        notes=[*notes, *(sentence for pair in limits for sentence in pair)],
+        notes=[REFITTED, *sentences] if refitted else sentences,
     )
     return _with_boundary(table, fits, [not pair for pair in limits])
-
-
-def _comparable(models: list[Any], refit: bool) -> tuple[list[Any], list[str]]:
-    """The models with one kind of criterion, and a note if some had to be refitted."""
-    restricted = [m.is_reml for m in models]
-    if not any(restricted):
-        return models, []
-    if refit:
-        return [m.refit_ml() for m in models], [REFITTED]
-    if not all(restricted):
-        raise ComparisonError(
-            "anova: REML and ML fits are mixed, and refit=False forbids to make them alike. "
-            "Fit all of them with the same reml=, or leave refit=True."
-        )
-    return models, []
 
 
 def _limits(names: Sequence[str], models: Sequence[Any]) -> list[list[str]]:

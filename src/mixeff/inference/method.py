@@ -38,8 +38,14 @@ __all__ = [
 DDF = ("satterthwaite", "kenward-roger", "asymptotic")
 ROBUST = ("CR0", "CR1", "CR2")
 
+NO_P = "No p values: ddf=None asks for no reference distribution."
+
+TOO_FEW = "Not tested, as the clusters are too few for so many hypotheses at once: {}."
+
 # Directions of L whose eigenvalue is below this part of the largest add nothing to a joint test.
 _RANK = 1e-10
+
+_UNITS = 1e-4  # standard errors of rows further apart would cost the smaller ones their digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,11 @@ class FTest:
     p_value: float
     scale: float = 1.0
 
+    @property
+    def untested(self) -> bool:
+        """There are hypotheses, but no statistic for them."""
+        return self.num_df > 0 and bool(np.isnan(self.f_value))
+
 
 class Method(ABC):
     """Covariance of beta and degrees of freedom of its linear functions."""
@@ -72,10 +83,28 @@ class Method(ABC):
     sentence: str
     """One line for the note under a table: which method, which df, which assumption."""
 
+    covariance_sentence: str = ""
+    """Which covariance, where it is not the model's."""
+
+    def notes(self, *, tests: bool = True) -> tuple[str, ...]:
+        """What a table says of the method; without tests of the covariance alone."""
+        if tests:
+            return (self.sentence,)
+        return (self.covariance_sentence, NO_P) if self.covariance_sentence else (NO_P,)
+
     @property
     @abstractmethod
     def covariance(self) -> Floats:
         """(p, p) covariance of beta."""
+
+    @property
+    def model_covariance(self) -> Floats:
+        """(p, p) covariance of beta under the model, up to a factor.
+
+        Which rows are independent, and what a term is given others, depend on it alone, whatever
+        covariance they are then judged by.
+        """
+        return self.covariance
 
     @abstractmethod
     def df(self, L: Floats) -> Floats:
@@ -144,8 +173,8 @@ def method_of(
         ``"auto"``: Satterthwaite for a linear model, asymptotic for a generalized one. None is
         asymptotic here; tables that then show no p value see to that themselves.
     vcov : {None, "CR0", "CR1", "CR2"}
-        None: the model's covariance. The others are cluster-robust (CR2 with Satterthwaite df of
-        its own); ``ddf`` must not then be "kenward-roger".
+        None: the model's covariance. The others are cluster-robust, with Satterthwaite df of their
+        own ("auto", "satterthwaite"), "asymptotic" or None, but not "kenward-roger".
     function : str, what the caller called, for messages
 
     Raises
@@ -153,19 +182,11 @@ def method_of(
     OptionError
         A name that does not exist, or a method the model does not have.
     """
-    generalized = isinstance(fit.estimate, GeneralizedEstimate)
-    chosen = "asymptotic" if ddf is None else choose(function, "ddf", ddf, ("auto", *DDF))
+    chosen = _chosen_df(fit, ddf, function)
     if vcov is not None:
         return _robust(fit, vcov, chosen, function)
-    if chosen == "auto":
-        chosen = "asymptotic" if generalized else "satterthwaite"
     if chosen == "asymptotic":
         return Asymptotic(covariance(fit.estimate))
-    if generalized:
-        raise OptionError(
-            f'{function}: ddf="{chosen}" is for linear models; the tests of a generalized model '
-            "are asymptotic. Leave ddf out, or compare models with mixeff.anova."
-        )
     if chosen == "satterthwaite":
         from mixeff.inference.satterthwaite import satterthwaite
 
@@ -173,6 +194,20 @@ def method_of(
     from mixeff.inference.kenward_roger import kenward_roger
 
     return kenward_roger(fit)
+
+
+def _chosen_df(fit: MixedModel, ddf: str | None, function: str) -> str:
+    """The name of the degrees of freedom, of those the model has."""
+    generalized = isinstance(fit.estimate, GeneralizedEstimate)
+    chosen = "asymptotic" if ddf is None else choose(function, "ddf", ddf, ("auto", *DDF))
+    if chosen == "auto":
+        return "asymptotic" if generalized else "satterthwaite"
+    if generalized and chosen != "asymptotic":
+        raise OptionError(
+            f'{function}: ddf="{chosen}" is for linear models; the tests of a generalized model '
+            "are asymptotic. Leave ddf out, or compare models with mixeff.anova."
+        )
+    return chosen
 
 
 def _robust(fit: MixedModel, vcov: str, ddf: str, function: str) -> Method:
@@ -212,8 +247,17 @@ def moment_df(L: Floats, covariance: Floats, slopes: Floats, spread: Floats) -> 
 def independent_rows(L: Floats, covariance: Floats) -> tuple[Floats, Floats]:
     """Uncorrelated combinations of L beta: variances (r,) and combinations (r, k).
 
-    From the eigenvectors of L C L'; directions without variance are left out.
+    From the eigenvectors of L C L'; directions without variance are left out. How many there are is
+    a matter of the correlations, whatever the units of the rows; where those lie far apart the
+    combinations are of rows brought to one variance.
     """
-    values, vectors = np.linalg.eigh(L @ covariance @ L.T)
-    kept = values > _RANK * max(float(values[-1]), 0.0) if values.size else values > 0
-    return values[kept], vectors[:, kept].T
+    matrix = L @ covariance @ L.T
+    variance = np.diag(matrix)
+    size = np.sqrt(np.where(variance > 0, variance, 1.0))
+    found = np.linalg.eigh(matrix / np.outer(size, size))
+    kept = found[0] > _RANK * found[0].max(initial=0.0)
+    if size.min(initial=np.inf) > _UNITS * size.max(initial=0.0):
+        size = np.ones(size.size)
+        found = np.linalg.eigh(matrix)
+    values, vectors = found
+    return values[kept], vectors[:, kept].T / size

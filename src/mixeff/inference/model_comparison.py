@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mixeff.errors import ComparisonError, OptionError
-from mixeff.inference.compared import named_models
-from mixeff.inference.conditional_aic import caic_table, conditional_aic
+from mixeff.inference.compared import named_models, of_one_likelihood
+from mixeff.inference.conditional_aic import ESTIMATED, KNOWN, caic_table, conditional_aic
 from mixeff.inference.nesting import check_same_data
 from mixeff.inference.table import ResultTable
 from mixeff.model.names import calling_frame
-from mixeff.model.options import choose
+from mixeff.model.options import check_switch, choose
 
 if TYPE_CHECKING:
     from mixeff.model.mixed import MixedModel
@@ -27,6 +26,12 @@ CRITERIA = {
     "bic": "BIC",
     "caic": "conditional AIC",
 }
+
+
+REFITTED = "REML fits are refitted by maximum likelihood."
+RESTRICTED = (
+    "REML likelihoods: comparable only among models with the same fixed effects, coded alike."
+)
 
 
 def caic(*models: MixedModel, variances: str | None = None, **named: MixedModel) -> ResultTable:
@@ -67,8 +72,8 @@ def caic(*models: MixedModel, variances: str | None = None, **named: MixedModel)
     m1         18.02 -864.53  1767.10
     m2         30.25 -824.51  1711.52
     """
-    if hasattr(variances, "loglik"):  # its printed table would bury the sentence
-        raise OptionError('caic: variances must be "estimated" or "known", not a model.')
+    if variances is not None:
+        variances = choose("caic", "variances", variances, (ESTIMATED, KNOWN))
     compared = named_models(models, named, calling_frame(), minimum=1, options=("variances",))
     check_same_data(compared)
     return caic_table(compared, variances)
@@ -123,9 +128,7 @@ def compare_models(
     m1     4 -897.04  1802.08  40.08    0.00
     """
     criterion = choose("compare_models", "criterion", criterion, tuple(CRITERIA))
-    if not isinstance(refit, bool):
-        given = type(refit).__name__ if hasattr(refit, "loglik") else repr(refit)
-        raise OptionError(f"compare_models: refit must be True or False, not {given}.")
+    check_switch("compare_models", "refit", refit)
     compared = named_models(
         models, named, calling_frame(), minimum=2, options=("criterion", "refit")
     )
@@ -138,29 +141,14 @@ def compare_models(
         }
         values = np.array([one.caic for one in found])
         return _ranked(compared, criterion, first, values, found[0].notes)
-    fits, notes = _alike(list(compared.values()), refit)
+    fits, refitted = of_one_likelihood(list(compared.values()), refit, "compare_models")
+    notes = (REFITTED,) if refitted else (RESTRICTED,) if fits[0].is_reml else ()
     first = {
         "npar": np.array([m.df for m in fits]),
         "loglik": np.array([m.loglik for m in fits]),
     }
     values = np.array([float(getattr(m, criterion)) for m in fits])
     return _ranked(compared, criterion, first, values, notes)
-
-
-def _alike(fits: list[Any], refit: bool) -> tuple[list[Any], tuple[str, ...]]:
-    """The models with one kind of likelihood."""
-    if not any(m.is_reml for m in fits):
-        return fits, ()
-    if refit:
-        return [m.refit_ml() for m in fits], ("REML fits are refitted by maximum likelihood.",)
-    if not all(m.is_reml for m in fits):
-        raise ComparisonError(
-            "compare_models: REML and ML fits are mixed, and refit=False forbids to make them "
-            "alike. Fit all of them with the same reml=, or leave refit=True."
-        )
-    return fits, (
-        "REML likelihoods: comparable only among models with the same fixed effects, coded alike.",
-    )
 
 
 def _ranked(

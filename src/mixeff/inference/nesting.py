@@ -187,7 +187,7 @@ def _not_nested(small: Design, large: Design) -> str | None:
     if outside(shift[:, None], large.X)[0]:
         return "their offsets differ"
     for term in small.random:
-        if not any(_within(term, other) for other in large.random):
+        if not any(within(term, other) for other in large.random):
             return f"random term {term.label} is not contained in one term of the larger model"
     return None
 
@@ -259,7 +259,7 @@ def _basis(space: Floats) -> Floats:
     return np.asarray(u[:, s > max(1e-10 * s[0], 1e-300)])
 
 
-def _within(term: RandomTerm, other: RandomTerm) -> bool:
+def within(term: RandomTerm, other: RandomTerm) -> bool:
     """Whether every covariance ``term`` can give, ``other`` can give too."""
     if same_groups(term.codes, other.codes):
         return not outside(term.values, other.values).any()

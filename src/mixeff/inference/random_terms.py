@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixeff.design.deletions import droppable, reduced_random, without_random
-from mixeff.errors import OptionError
 from mixeff.formula.tree import LinearPart
 from mixeff.inference.boundary import Mixture
 from mixeff.inference.boundary_null import boundary_of, boundary_test
 from mixeff.inference.deletions import Deletion, deletion_columns, fit_smaller, troubles
 from mixeff.inference.table import ResultTable
+from mixeff.model.options import check_switch
 
 if TYPE_CHECKING:
     from mixeff.design.design import Design, RandomTerm
@@ -25,8 +25,7 @@ NONE = "<none>"
 
 def ranova(fit: MixedModel, reduce_terms: bool = True) -> ResultTable:
     """See ``LinearMixedModel.ranova``."""
-    if not isinstance(reduce_terms, bool):
-        raise OptionError(f"ranova: reduce_terms must be True or False, not {reduce_terms!r}.")
+    check_switch("ranova", "reduce_terms", reduce_terms)
     rows = [fit_smaller(fit, design, label) for label, design in _smaller(fit, reduce_terms)]
     columns = deletion_columns(fit, rows)
     p, notes = _boundary_column(fit, rows, columns["lrt"].tolist()[1:])

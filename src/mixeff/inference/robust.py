@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from mixeff.errors import OptionError
 from mixeff.generalized.estimate import GeneralizedEstimate
 from mixeff.inference.clusters import Grouping, grouping_of
+from mixeff.inference.coefficients import covariance
 from mixeff.inference.method import Asymptotic, FTest, Method, f_tail, independent_rows
 from mixeff.linear.clusters import Clusters, WorkingCovariance, influence_of_rows
 
@@ -62,18 +63,23 @@ class Robust(Method):
     clusters: Clusters
     name: str
     sentence: str
+    covariance_sentence: str
 
     @property
     def covariance(self) -> Floats:
         """(p, p) robust covariance of beta."""
         return self.matrix
 
+    @property
+    def model_covariance(self) -> Floats:
+        """(p, p) M."""
+        return self.M
+
     def df(self, L: Floats) -> Floats:
         """Satterthwaite's, of each row of L; NaN for a row without variance."""
-        L = np.asarray(L, dtype=np.float64)
-        found = [self._moments(row[None, :]) for row in L]
         out = np.full(len(L), np.nan)
-        for i, (K, G) in enumerate(found):
+        for i, row in enumerate(np.asarray(L, dtype=np.float64)):
+            K, G = self._moments(row[None, :])
             mean, total = self._pair(K, G, 0, 0)
             if mean > _NOTHING * float(K.sum()):
                 out[i] = 2.0 * mean**2 / total
@@ -81,18 +87,14 @@ class Robust(Method):
 
     def f_test(self, L: Floats, difference: Floats) -> FTest:
         """HTZ: Hotelling's T^2 with degrees of freedom from the total variance."""
-        values, directions = independent_rows(L, self.M)
-        q = len(directions)
+        unit = unit_rows(L, self.M)
+        q = len(unit)
         if q == 0:
             return FTest(np.nan, 0, np.nan, np.nan)
-        unit = directions / np.sqrt(values)[:, None]  # of variance sigma^2 under the model
-        rows, d = unit @ L, unit @ difference
-        C = rows @ self.matrix @ rows.T
-        spread = np.linalg.eigvalsh(C)
-        if not spread[0] > _NOTHING * spread[-1]:  # fewer clusters than rows
+        Q = wald(unit @ L, unit @ difference, self.matrix)
+        if np.isnan(Q):
             return FTest(np.nan, q, np.nan, np.nan)
-        Q = float(d @ np.linalg.solve(C, d))
-        eta = self.total_df(rows)
+        eta = self.total_df(unit @ L)
         den_df = eta - q + 1.0
         f = den_df / (eta * q) * Q
         if not den_df > 0:
@@ -108,9 +110,8 @@ class Robust(Method):
 
         NaN where the data leave some combination of the rows without residuals.
         """
-        values, directions = independent_rows(rows, self.M)
-        q = len(directions)
-        rows = directions / np.sqrt(values)[:, None] @ rows
+        rows = unit_rows(rows, self.M) @ rows
+        q = len(rows)
         K, G = self._moments(rows)
         mean = np.array([[self._pair(K, G, s, t)[0] for t in range(q)] for s in range(q)])
         values, vectors = np.linalg.eigh(0.5 * (mean + mean.T))
@@ -152,8 +153,39 @@ class Robust(Method):
 class RobustAsymptotic(Asymptotic):
     """A cluster-robust covariance with normal and chi-square reference distributions."""
 
+    model: Floats
     name: str
     sentence: str
+    covariance_sentence: str
+
+    @property
+    def model_covariance(self) -> Floats:
+        """(p, p) covariance of beta under the model, up to a factor."""
+        return self.model
+
+    def f_test(self, L: Floats, difference: Floats) -> FTest:
+        """Wald's chi-square over its degrees of freedom; NaN where the covariance is singular."""
+        unit = unit_rows(L, self.model)
+        q = len(unit)
+        if q == 0:
+            return FTest(np.nan, 0, np.nan, np.nan)
+        f = wald(unit @ L, unit @ difference, self.matrix) / q
+        return FTest(f, q, np.inf, f_tail(f, q, np.inf))
+
+
+def unit_rows(L: Floats, model: Floats) -> Floats:
+    """(r, k) combinations of the rows of L: uncorrelated and of variance 1 under the model."""
+    values, directions = independent_rows(L, model)
+    return np.asarray(directions / np.sqrt(values)[:, None])
+
+
+def wald(rows: Floats, difference: Floats, robust: Floats) -> float:
+    """d'(L C L')^-1 d of rows (r, p), C robust; NaN where fewer clusters make it singular."""
+    C = rows @ robust @ rows.T
+    spread = np.linalg.eigvalsh(C)
+    if not spread[0] > _NOTHING * spread[-1]:
+        return np.nan
+    return float(difference @ np.linalg.solve(C, difference))
 
 
 def robust_method(
@@ -177,12 +209,12 @@ def robust_method(
         The random effects link all clusters, CR2 of a generalized model, or quadrature.
     """
     grouping = grouping_of(fit, cluster)
+    if grouping.clusters.m < 2:
+        raise OptionError(f"vcov: {grouping.name} makes one cluster only; {kind} needs several.")
     if isinstance(fit.estimate, GeneralizedEstimate):
         return _generalized(fit, kind, grouping)
     estimate = fit.estimate
     design, clusters = fit.design, grouping.clusters
-    if clusters.m < 2:
-        raise OptionError(f"vcov: {grouping.name} makes one cluster only; {kind} needs several.")
     V = WorkingCovariance.of(design, estimate.Lambda)
     M = estimate.unscaled_covariance
     E = influence_of_rows(design.X, M, V, clusters, adjusted=kind == "CR2")
@@ -193,7 +225,8 @@ def robust_method(
     parts = clusters.sums(E * residuals[:, None])
     matrix = parts.T @ parts
     if asymptotic:
-        return RobustAsymptotic(matrix, kind, _sentence(kind, grouping, "normal"))
+        return RobustAsymptotic(matrix, M, kind, *_sentences(kind, grouping, NORMAL))
+    sentence, which = _sentences(kind, grouping, SATTERTHWAITE)
     return Robust(
         matrix=matrix,
         M=M,
@@ -202,7 +235,8 @@ def robust_method(
         V=V,
         clusters=clusters,
         name=kind,
-        sentence=_sentence(kind, grouping, "satterthwaite"),
+        sentence=sentence,
+        covariance_sentence=which,
     )
 
 
@@ -232,8 +266,6 @@ def _generalized(fit: MixedModel, kind: str, grouping: Grouping) -> Method:
     from mixeff.generalized.cluster_scores import cluster_covariance
 
     clusters = grouping.clusters
-    if clusters.m < 2:
-        raise OptionError(f"vcov: {grouping.name} makes one cluster only; {kind} needs several.")
     assert fit.request.family is not None
     assert isinstance(fit.estimate, GeneralizedEstimate)
     matrix = cluster_covariance(
@@ -241,18 +273,18 @@ def _generalized(fit: MixedModel, kind: str, grouping: Grouping) -> Method:
     )
     if kind == "CR1":
         matrix = matrix * (clusters.m / (clusters.m - 1))
-    return RobustAsymptotic(matrix, kind, _sentence(kind, grouping, "normal"))
+    model = covariance(fit.estimate)
+    return RobustAsymptotic(matrix, model, kind, *_sentences(kind, grouping, NORMAL))
 
 
-_REFERENCE = {
-    "normal": "normal (chi-square) reference distribution, right for many clusters.",
-    "satterthwaite": "t tests with Satterthwaite's degrees of freedom, F tests by HTZ, both with "
-    "the fitted model as working covariance.",
-}
+NORMAL = "normal (chi-square) reference distribution, right for many clusters."
+SATTERTHWAITE = (
+    "t tests with Satterthwaite's degrees of freedom, F tests by HTZ, both with the fitted model "
+    "as working covariance."
+)
 
 
-def _sentence(kind: str, grouping: Grouping, reference: str) -> str:
-    return (
-        f"Cluster-robust covariance {kind} ({grouping.clusters.m} clusters: {grouping.name}); "
-        f"{_REFERENCE[reference]}"
-    )
+def _sentences(kind: str, grouping: Grouping, reference: str) -> tuple[str, str]:
+    """Covariance and reference distribution; covariance alone."""
+    which = f"Cluster-robust covariance {kind} ({grouping.clusters.m} clusters: {grouping.name})"
+    return f"{which}; {reference}", f"{which}."

@@ -12,8 +12,11 @@ def f_tail(f: float, num_df: float, den_df: float) -> float:
     """P(F > f); chi-square over its df where the denominator is infinite."""
     from scipy.special import chdtrc, fdtrc
 
-    if not np.isfinite(f) or num_df <= 0 or np.isnan(den_df) or den_df <= 0:
+    if np.isnan(f) or num_df <= 0 or np.isnan(den_df) or den_df <= 0:
         return np.nan
+    # Kenward and Roger's scale may be negative where F has no mean; infinite: no variance left.
+    if f <= 0 or np.isinf(f):
+        return float(f <= 0)
     if np.isinf(den_df):
         return float(chdtrc(num_df, num_df * f))
     return float(fdtrc(num_df, den_df, f))

@@ -136,21 +136,22 @@ def marginal(fit: MixedModel) -> list[TermHypothesis]:
     X = linear_matrix(plan, values, n)[:, kept]
     terms = [(t, own) for t, own in _columns(design) if own]
     blocks = [_every_cell(t, values, n) for t, _ in terms]
-    if plan.intercept:
-        blocks.insert(0, np.ones((n, 1)))
-    ends = np.cumsum([0, *(b.shape[1] for b in blocks)])
+    constant = [np.ones((n, 1))] if plan.intercept else []
     # X* = X B; a row r stands for the estimable function r B of b*, which is r beta.
-    B = _regress(X, np.hstack(blocks))
-    slices = [slice(a, b) for a, b in zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True)]
-    of_terms = slices[1:] if plan.intercept else slices
+    B = _regress(X, np.hstack([*constant, *blocks]))
+    ends = (len(constant) + np.cumsum([b.shape[1] for b in blocks])).tolist()
+    places = {
+        t.label: slice(end - b.shape[1], end)
+        for (t, _), b, end in zip(terms, blocks, ends, strict=True)
+    }
     found = []
     for term, own in _columns(design):
         L = np.empty((0, X.shape[1]))
         if own:
             inside = np.zeros(B.shape[1], dtype=bool)
-            at = next(s for (t, _), s in zip(terms, of_terms, strict=True) if t is term)
-            for (other, _), columns in zip(terms, of_terms, strict=True):
-                inside[columns] = other is term or contains(other, term)
+            for other, _ in terms:
+                inside[places[other.label]] = other is term or contains(other, term)
+            at = places[term.label]
             L = _from_first_levels(_functions_of(B, inside, at), B[:, at], _not_first(term, values))
         found.append(TermHypothesis(term.label, L))
     return found
@@ -163,8 +164,8 @@ def contains(large: TermPlan, small: TermPlan) -> bool:
     return numbers == same and own < factors
 
 
-def has_empty_cells(design: Design) -> tuple[str, ...]:
-    """Terms of which some but not all columns were dropped."""
+def partly_dropped(design: Design) -> tuple[str, ...]:
+    """Terms of which some but not all columns were dropped, for empty cells as a rule."""
     every = design.state.fixed.assign
     left = design.state.assign
     return tuple(
@@ -208,14 +209,28 @@ def _functions_of(B: Floats, inside: NDArray[np.bool_], own: slice) -> Floats:
 def _from_first_levels(L: Floats, of_term: Floats, rest: NDArray[np.intp]) -> Floats:
     """The same hypotheses as differences to the first levels, where these span them.
 
-    The pooled degrees of freedom of several rows depend (a little) on which rows are chosen.
+    Of cells without data, or that others determine, the first ones that span. The pooled degrees of
+    freedom of several rows depend (a little) on which rows are chosen.
     """
     differences = L @ of_term[:, rest]
+    differences = differences[:, _first_independent(differences)]
     if differences.shape[0] != differences.shape[1]:
         return L
-    if np.linalg.cond(differences) > 1.0 / _ZERO:
-        return L
     return np.asarray(np.linalg.solve(differences, L))
+
+
+def _first_independent(columns: Floats) -> list[int]:
+    """Positions of the columns that do not depend on those before them."""
+    found = list[int]()
+    basis = np.zeros((columns.shape[0], 0))
+    for j, column in enumerate(columns.T):
+        rest = column - basis @ (basis.T @ column)
+        rest -= basis @ (basis.T @ rest)
+        length = float(np.linalg.norm(rest))
+        if length > _ZERO * float(np.linalg.norm(column)):
+            found.append(j)
+            basis = np.column_stack([basis, rest / length])
+    return found
 
 
 def _not_first(term: TermPlan, values: Mapping[str, Value]) -> NDArray[np.intp]:

@@ -8,12 +8,13 @@ on it.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mixeff.inference.method import Asymptotic
 from mixeff.linear.fit import evaluate_at
 
 if TYPE_CHECKING:
@@ -21,6 +22,15 @@ if TYPE_CHECKING:
     from mixeff.generalized.estimate import GeneralizedEstimate
 
 Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class WorkingModel(Asymptotic):
+    """The covariance of the working model, for F values without a reference distribution."""
+
+    covariance_sentence = (
+        "The variances are taken as known: weighted least squares at the optimum, as in lme4."
+    )
 
 
 def working_covariance(design: Design, estimate: GeneralizedEstimate) -> Floats:

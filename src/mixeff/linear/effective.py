@@ -25,6 +25,7 @@ from mixeff.linear.sigma_coordinates import basis, pack, places, slopes_to_matri
 from mixeff.linear.variance_information import (
     VarianceInformation,
     _Inverse,
+    flat,
     trace_work,
     variance_information,
 )
@@ -146,13 +147,13 @@ def _moved(
     z = factor.scores()
     directions, where = partition.block_slopes([basis(s.size) for s in partition.structures])
     apply = _Inverse.of(products, factor, factor.Lambda)
-    F, C, p = apply.fixed(), factor.unscaled_covariance(), products.p
+    F, C = apply.fixed(), factor.unscaled_covariance()
     roots = factor.Lambda
     found = []
     for i, E in enumerate(directions):
         for e in E:
             c = z[i] @ e
-            fixed = F[i].reshape(-1, p).T @ c.ravel()
+            fixed = flat(F[i]).T @ c.ravel()
             solved = apply.random(i, c[:, :, None])
             # Lambda'Z'P Z c, whose products are those with Sigma
             found.append(

@@ -114,13 +114,19 @@ def _fixed_moments(
         for e in E
     ]
     for k, (i, c) in enumerate(moved):
-        first[k] = F[i].reshape(-1, p).T @ c.reshape(-1, p)
+        first[k] = flat(F[i]).T @ flat(c)
         found = apply.random(i, c)
         for j in range(k + 1):
             h, left = moved[j]
-            second[j, k] = left.reshape(-1, p).T @ found[h].reshape(-1, p)
+            second[j, k] = flat(left).T @ flat(found[h])
             second[k, j] = second[j, k].T
     return first, second, C
+
+
+def flat(values: Floats) -> Floats:
+    """(J, q, columns) as (J q, columns), also where there are no columns."""
+    J, q, columns = values.shape
+    return values.reshape(J * q, columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +162,7 @@ class _Inverse:
         ]
         if self.single is not None:
             return [self.single[0] @ of_x[0]]
-        return self._solved(np.concatenate([v.reshape(-1, p) for v in of_x]))
+        return self._solved(np.concatenate([flat(v) for v in of_x]))
 
     def random(self, i: int, c: Floats) -> list[Floats]:
         """Z'W Z_i c for (J, q, columns) c."""

@@ -11,7 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mixeff.design.binomial import check_varies
+from mixeff.design.coding import spellings
 from mixeff.errors import DataError
+from mixeff.formula import parse_formula
+from mixeff.formula.deparse import deparse
 from mixeff.formula.editing import update_formula
 from mixeff.model.fitting import LMER_ARGUMENTS, fit_design, prepare
 from mixeff.model.names import data_name
@@ -20,6 +23,7 @@ from mixeff.model.padding import spread, total_rows
 
 if TYPE_CHECKING:
     from mixeff.design.design import Design
+    from mixeff.formula.tree import LinearPart
     from mixeff.generalized.families.family import Family
     from mixeff.model.mixed import MixedModel
     from mixeff.model.request import Request
@@ -67,10 +71,24 @@ def update(
     if formula is not None and "start" not in arguments:
         # A start for the old random terms is not one for the new ones.
         asked["start"] = None
+    if formula is not None and "contrasts" not in arguments:
+        asked["contrasts"] = _contrasts_left(old, asked["formula"])
     request, design = make(**asked, data_name=name)
     if old.response is not None and "data" not in arguments:
         request, design = _keep_response(fit, request, design)
     return estimate(request, design)
+
+
+def _contrasts_left(old: Request, formula: str) -> Any:
+    """The contrasts without those of factors that left the fixed effects."""
+    if not isinstance(old.contrasts, Mapping):
+        return old.contrasts
+    gone = _variables(old.parsed.fixed) - _variables(parse_formula(formula).fixed)
+    return {k: c for k, c in old.contrasts.items() if gone.isdisjoint(spellings(k))}
+
+
+def _variables(part: LinearPart) -> set[str]:
+    return {deparse(variable) for term in part.terms for variable in term.variables}
 
 
 def relinked(family: Family, link: Any) -> Family:

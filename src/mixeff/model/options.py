@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from numbers import Real
 from typing import Any
 
 from mixeff.errors import OptionError
@@ -41,7 +42,27 @@ def choose(function: str, argument: str, value: object, allowed: Sequence[str]) 
     near = closest(value, allowed) if isinstance(value, str) else None
     hint = f' Did you mean "{near}"?' if near else ""
     words = ", ".join(f'"{a}"' for a in allowed)
-    raise OptionError(f"{function}: {argument} must be one of {words}, not {value!r}.{hint}")
+    raise OptionError(f"{function}: {argument} must be one of {words}, not {shown(value)}.{hint}")
+
+
+def check_level(function: str, level: Any) -> None:
+    """Raise OptionError unless ``level`` is a number between 0 and 1."""
+    number = isinstance(level, Real) and not isinstance(level, bool)
+    if not (number and 0 < level < 1):
+        raise OptionError(f"{function}: level must lie between 0 and 1, not {shown(level)}.")
+
+
+def check_switch(function: str, argument: str, value: Any) -> None:
+    """Raise OptionError unless ``value`` is True or False."""
+    if not isinstance(value, bool):
+        raise OptionError(f"{function}: {argument} must be True or False, not {shown(value)}.")
+
+
+def shown(value: Any) -> str:
+    """A value in a message; of what prints long (a model, an array, a frame) its type."""
+    small = value is None or isinstance(value, str | Real | list | tuple | dict)
+    text = repr(value) if small else ""
+    return text if text and len(text) <= 60 else f"a value of type {type(value).__name__}"
 
 
 MISSING: Any = object()
