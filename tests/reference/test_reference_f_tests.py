@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from scipy import stats
 
 import mixeff as mx

@@ -177,21 +177,20 @@ class _Inverse:
     def _solved(self, right: Floats) -> list[Floats]:
         """Z'W v from Z'v."""
         groups, columns = self.products.groups, right.shape[1]
+        shapes = [(g.n_levels, g.n_columns, columns) for g in groups]
+        if not columns:
+            return [np.zeros(shape) for shape in shapes]
         given = np.zeros((right.shape[0] + self.products.p, columns))
         ends = np.cumsum([0, *(g.n_levels * g.n_columns for g in groups)])
         own = [slice(a, b) for a, b in pairwise(ends.tolist())]
-        for at, L in zip(own, self.Lambda, strict=True):
-            given[at] = (L.T @ right[at].reshape(-1, L.shape[0], columns)).reshape(-1, columns)
+        for at, shape, L in zip(own, shapes, self.Lambda, strict=True):
+            given[at] = flat(L.T @ right[at].reshape(shape))
         u = solve(self.factor, given, fixed=False)[: right.shape[0]]
-        parts = [
-            u[at].reshape(-1, L.shape[0], columns) for at, L in zip(own, self.Lambda, strict=True)
-        ]
+        parts = [u[at].reshape(shape) for at, shape in zip(own, shapes, strict=True)]
         inverses = self.factor.inverses
         rest = None
         if any(inverse is None for inverse in inverses):
-            b = np.concatenate(
-                [(L @ v).reshape(-1, columns) for L, v in zip(self.Lambda, parts, strict=True)]
-            )
+            b = np.concatenate([flat(L @ v) for L, v in zip(self.Lambda, parts, strict=True)])
             rest = right - self.crossed @ b
         found = []
         for at, v, inverse in zip(own, parts, inverses, strict=True):

@@ -92,16 +92,17 @@ class HypothesisMethods:
         ----------
         L : array, text, dict, data frame, or a list of texts and dicts
             Numbers (p,) or (k, p) in the order of `fixef`; ``"IQ = 0"``, ``"a - 2 * b = 0.5"``
-            (sums, differences, multiples of coefficient names); ``{"a": 1, "b": -2}``, names that
-            are left out count as 0; a frame with coefficient names as columns. A dict of such rows
-            gives them labels.
+            (sums, differences, multiples of coefficient names); ``{"a": 1, "b": -2}`` or a series
+            with coefficient names, those left out count as 0; a frame with coefficient names as
+            columns. A dict of such rows gives them labels.
         rhs : float or (k,) array
             Hypothetical values of L beta.
         ddf : {"auto", "satterthwaite", "kenward-roger", "asymptotic"} or None
             Degrees of freedom; ``"auto"``: Satterthwaite's for a linear model, infinite ones for a
             generalized model. None: no p values.
         vcov : {None, "CR0", "CR1", "CR2"}
-            The model's covariance of the coefficients, or a cluster-robust one.
+            The model's covariance of the coefficients, or a cluster-robust one, with Satterthwaite
+            degrees of freedom of its own or asymptotic.
         joint : bool
             One F test that all rows hold.
         level : float

@@ -152,6 +152,68 @@ def test_nothing_to_test() -> None:
     assert list(fit.anova(3, "asymptotic", hypotheses="coefficients").index) == ["(Intercept)"]
 
 
+@pytest.mark.parametrize("groups", ["(1 | Batch)", "(1 | Batch) + (1 | half)"])
+def test_no_coefficients_at_all(groups: str) -> None:
+    frame = load_frame("Dyestuff").assign(half=lambda d: (np.arange(len(d)) % 2).astype(str))
+    fit = mx.lmer(f"Yield ~ 0 + {groups}", frame)
+    for ddf in ("satterthwaite", "kenward-roger", "asymptotic", None):
+        assert len(fit.anova(ddf=ddf)) == 0
+        assert len(fit.summary(ddf=ddf).coefficients) == 0
+    assert np.isfinite(fit.conditional_aic().caic)
+    counts = mx.glmer("round(Yield / 100) ~ 0 + (1 | Batch)", frame, "poisson")
+    assert len(counts.summary(vcov="CR1").coefficients) == 0
+
+
+def oats() -> pd.DataFrame:
+    """MASS's oats without 14 rows."""
+    out = np.array([1, 5, 8, 14, 22, 23, 31, 40, 41, 47, 55, 60, 66, 70]) - 1
+    return load_frame("oats").drop(index=out)
+
+
+@pytest.mark.filterwarnings("ignore::mixeff.errors.DesignWarning")
+@pytest.mark.parametrize("contrasts", [None, {"V": "sum", "N": "helmert"}])
+def test_pooled_df_with_an_empty_cell(contrasts: Any) -> None:
+    """lmerTest 3.1-3, R 4.2.2, with either coding:
+
+    d <- oats[-c(1,5,8,14,22,23,31,40,41,47,55,60,66,70),]; d <- subset(d, !(V=="Victory" &
+    N=="0.4cwt")); anova(lmer(Y ~ V*N + (1|B/V), d)).
+    lmer's optimizer and numerical derivatives: 1e-5.
+    """
+    frame = oats()
+    frame = frame[~((frame["V"] == "Victory") & (frame["N"] == "0.4cwt"))]
+    table = mx.lmer("Y ~ V * N + (1 | B / V)", frame, contrasts=contrasts).anova()
+    assert table["num_df"].tolist() == [2, 3, 5]
+    np.testing.assert_allclose(table["den_df"], [10.01658415, 26.94076761, 26.94199281], rtol=1e-5)
+    np.testing.assert_allclose(
+        table["f_value"], [1.6615620227, 26.4655121771, 0.2106525031], rtol=1e-5
+    )
+
+
+def test_a_term_within_another_whose_other_factor_has_no_term() -> None:
+    """``x + V/N``: V:N contains V, although N alone is no term.
+
+    lmerTest 3.1-3 overlooks it (R writes 2, not 1, for V in the factors of V:N), so that its types
+    II and III for V are tests at the first level of N, and change with it: F = 1.1125 with
+    0.0cwt first, 0.7757 with 0.6cwt. Its type I is right and is type II for V, as x comes first:
+    anova(lmer(Y ~ x + V/N + (1|B/V), d), type = 1), d as above with d$x <- (1:58) %% 7.
+    """
+    frame = oats().assign(x=lambda d: np.arange(1, len(d) + 1) % 7)
+    fit = mx.lmer("Y ~ x + V / N + (1 | B / V)", frame)
+    got = fit.anova(2)
+    assert got["f_value"][1] == pytest.approx(1.493835280, rel=1e-5)
+    assert got["den_df"][1] == pytest.approx(9.50445674, rel=1e-5)
+    other = frame.assign(N=frame["N"].cat.reorder_categories(frame["N"].cat.categories[::-1]))
+    turned = mx.lmer("Y ~ x + V / N + (1 | B / V)", other)
+    for name in NAMES:
+        assert turned.anova()[name][1] == pytest.approx(fit.anova()[name][1], rel=1e-6)
+    # The definition: V averaged evenly over the four levels of N.
+    rows = pd.DataFrame([("Golden.rain", n) for n in frame["N"].cat.categories], columns=["V", "N"])
+    cells = {v: rows.assign(V=v, x=3.0) for v in frame["V"].cat.categories}
+    means = [fit.design.state.fixed_matrix(c)[0].mean(axis=0) for c in cells.values()]
+    want = fit.contrast(np.array([means[1] - means[0], means[2] - means[0]]), joint=True)
+    assert fit.anova()["f_value"][1] == pytest.approx(want["f_value"][0], rel=1e-8)
+
+
 def test_many_combinations_are_not_written_out() -> None:
     """Six factors of six levels: 46,656 cells, a few hundred rows suffice."""
     rng = np.random.default_rng(1)
@@ -244,6 +306,10 @@ def test_robust_standard_errors_are_named() -> None:
     fit = mx.lmer("Reaction ~ Days + (Days | Subject)", load_frame("sleepstudy"))
     assert "t-tests use CR2 standard errors" in str(fit.summary(vcov="CR2"))
     assert fit.anova(vcov="CR2").title.endswith("with CR2 standard errors")
+    plain = fit.anova(vcov="CR2", ddf=None)
+    assert plain.title.endswith("with CR2 standard errors")
+    assert plain.notes[0] == "Cluster-robust covariance CR2 (18 clusters: Subject)."
+    assert fit.contrast("Days", vcov="CR0", ddf=None).notes[0].startswith("Cluster-robust")
     model = mx.glmer(
         "cbind(incidence, size - incidence) ~ period + (1 | herd)", load_frame("cbpp"), "binomial"
     )
@@ -256,6 +322,6 @@ def test_type_as_r_writes_it_and_models_given_instead():
     assert str(fit.anova(type="III")) == str(fit.anova(type=3))
     with pytest.raises(OptionError, match=r"compare models: mixeff.anova\(m0, m1\)"):
         fit.anova(fit)
-    for wrong in (True, "IV", [3]):
+    for wrong in (True, "IV", [3], np.array([3, 1]), pd.DataFrame({"a": [3]})):
         with pytest.raises(OptionError, match="type must be 1, 2 or 3"):
             fit.anova(type=wrong)

@@ -153,6 +153,17 @@ def test_asymptotic_joint_is_the_wald_chi_square(fit: Any) -> None:
         ("Days = 1", {"rhs": 2}, "leave rhs out"),
         ([[0, 1], [0, 2]], {"rhs": [1, 1], "joint": True}, "contradict"),
         ([0, 1], {"level": 95}, "between 0 and 1"),
+        ([0, 1], {"level": "a"}, "between 0 and 1, not 'a'"),
+        ([0, 1], {"joint": "yes"}, "joint must be True or False, not 'yes'"),
+        (None, {}, "L must be numbers"),
+        (1, {}, "L must be numbers"),
+        ({"Days": 1, "(Intercept)": None}, {}, r'multiple of "\(Intercept\)" must be a number'),
+        ({"a": [0, 1], "b": [0, 0]}, {}, 'row "b" is zero'),
+        ([[0, 1], [0, 0]], {}, "row 2 of L is zero"),
+        (pd.Series({"Day": 1.0}), {}, 'did you mean "Days"'),
+        ([0, 1], {"vcov": np.eye(2)}, "not a value of type ndarray"),
+        ([0, 1], {"vcov": "CR2", "ddf": "kenward-roger"}, "CR2 has degrees of freedom of its own"),
+        ([0, 1], {"vcov": "CR2", "ddf": "satterthwait"}, 'Did you mean "satterthwaite"'),
         ([0, 1], {"ddf": "satterthwait"}, 'Did you mean "satterthwaite"'),
         ([0, 1], {"df": 3}, "no argument"),
     ],
@@ -165,8 +176,41 @@ def test_bad_input(fit: Any, L: Any, options: dict[str, Any], message: str) -> N
 @pytest.mark.filterwarnings("ignore::mixeff.errors.DesignWarning")
 def test_dropped_coefficients_are_named() -> None:
     model = mx.lmer("Reaction ~ Days + I(2 * Days) + (1 | Subject)", load_frame("sleepstudy"))
-    with pytest.raises(OptionError, match="was dropped from the model"):
-        model.contrast({"I(2 * Days)": 1})
+    for L in ({"I(2 * Days)": 1}, "I(2 * Days) = 0", pd.Series({"I(2 * Days)": 1.0})):
+        with pytest.raises(OptionError, match=r'"I\(2 \* Days\)".* was dropped from the model'):
+            model.contrast(L)
+
+
+def test_a_named_series_is_read_by_its_names(fit: Any) -> None:
+    want = fit.contrast([-1.0, 9.0])["estimate"][0]
+    for L in (
+        pd.Series({"Days": 9.0, "(Intercept)": -1.0}),
+        [pd.Series({"Days": 9.0, "(Intercept)": -1.0}), "Days"],
+        pd.Series([-1.0, 9.0]),
+    ):
+        assert fit.contrast(L)["estimate"][0] == pytest.approx(want, rel=1e-14)
+    assert fit.contrast(pd.Series({"Days": 1.0})).index == ("Days",)
+
+
+@pytest.mark.parametrize("ddf", ["satterthwaite", "kenward-roger", "asymptotic"])
+def test_joint_tests_do_not_depend_on_units(fit: Any, ddf: str) -> None:
+    """Rows in units 1e8 apart are still two rows, and their F is that of the model in days."""
+    sleep = load_frame("sleepstudy").assign(Days=lambda d: d["Days"] / 1e8)
+    far = mx.lmer("Reaction ~ Days + (Days | Subject)", sleep)
+    one = fit.contrast(np.eye(2), [250.0, 9.0], joint=True, ddf=ddf)
+    two = far.contrast(np.eye(2), [250.0, 9e8], joint=True, ddf=ddf)
+    assert two["num_df"][0] == 2
+    assert not any("independent" in note for note in two.notes)
+    # Both models are fitted on their own, to 1e-7 in theta or better.
+    assert two["f_value"][0] == pytest.approx(one["f_value"][0], rel=1e-6)
+    # Single tests have 17 df both; how they are pooled depends on the rows only by rounding.
+    assert two["den_df"][0] == pytest.approx(one["den_df"][0], rel=1e-5)
+
+
+def test_a_model_without_coefficients_says_so() -> None:
+    none = mx.lmer("Reaction ~ 0 + (1 | Subject)", load_frame("sleepstudy"))
+    with pytest.raises(OptionError, match="not a coefficient of the model; it has none"):
+        none.contrast("Days = 0")
 
 
 def test_generalized_models_are_asymptotic() -> None:

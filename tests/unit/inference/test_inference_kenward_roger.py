@@ -12,6 +12,7 @@ import pytest
 import mixeff as mx
 from mixeff.errors import OptionError
 from mixeff.inference.kenward_roger import kenward_roger, refuse_large, scale_and_df
+from mixeff.inference.tails import f_tail
 from mixeff.linear.trace_products import TraceWork
 from support.dense_inference import dense_model
 from support.fits import fit_case
@@ -194,3 +195,10 @@ def test_generalized_models_have_none() -> None:
     )
     with pytest.raises(OptionError, match="is for linear models"):
         fit.anova(ddf="kenward-roger")
+
+
+def test_tails_of_statistics_that_are_not_positive_or_infinite() -> None:
+    """R: pf(c(-1e-6, 0, Inf), 2, 0.0125, lower.tail = FALSE) and pchisq(c(-1, Inf), 2, ...)."""
+    assert [f_tail(f, 2, 0.0125) for f in (-1e-6, 0.0, np.inf)] == [1.0, 1.0, 0.0]
+    assert [f_tail(f, 2, np.inf) for f in (-1.0, np.inf)] == [1.0, 0.0]
+    assert np.isnan(f_tail(np.nan, 2, 5.0))

@@ -202,6 +202,35 @@ def test_more_rows_than_clusters_have_no_test() -> None:
     assert np.isnan(robust_method(fit, "CR2").f_test(np.eye(3), np.ones(3)).p_value)
 
 
+@pytest.mark.parametrize("kind", [1, 2, 3])
+@pytest.mark.parametrize("ddf", ["auto", "asymptotic", None])
+def test_terms_with_more_coefficients_than_the_clusters_tell_apart(kind: int, ddf: Any) -> None:
+    """Three clusters have covariances of rank 3 at most (2 within them, as the parts sum to 0)."""
+    frame = uneven().query("g > 4").assign(f=lambda d: (np.arange(len(d)) % 5).astype(str))
+    frame["y"] += np.sin(7.0 * np.arange(len(frame)))
+    fit = mx.lmer("y ~ x + f + (1 | g)", frame)
+    table = fit.anova(kind, ddf, "CR0")
+    value = table["chisq" if ddf == "asymptotic" else "f_value"]
+    assert np.isfinite(value[0])
+    assert np.isnan(value[1])
+    assert any("clusters are too few" in note and note.endswith("f.") for note in table.notes)
+    joint = fit.contrast(np.eye(6), joint=True, ddf=ddf, vcov="CR0")
+    assert joint["num_df"][0] == 6  # all independent, although the covariance has lower rank
+    assert np.isnan(joint["f_value"][0])
+    assert not any("independent" in note for note in joint.notes)
+
+
+def test_asymptotic_joint_test_is_the_wald_statistic() -> None:
+    """beta'L'(L C L')^-1 L beta over its rank, C robust."""
+    fit = sleep_fit()
+    C, L = fit.robust_vcov("CR0").to_numpy(), np.array([[1.0, 2.0], [0.0, 1.0], [1.0, 3.0]])
+    d = L[:2] @ fit.estimate.beta
+    got = fit.contrast(L, joint=True, ddf="asymptotic", vcov="CR0")
+    assert got["num_df"][0] == 2
+    want = d @ np.linalg.solve(L[:2] @ C @ L[:2].T, d) / 2
+    assert got["f_value"][0] == pytest.approx(want, rel=1e-10)
+
+
 def test_refusals() -> None:
     frame = uneven().assign(
         k=np.random.default_rng(3).integers(0, 5, size=161).astype(str), part=1.0

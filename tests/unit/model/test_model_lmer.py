@@ -97,6 +97,24 @@ def test_update_of_the_formula(slope: mx.LinearMixedModel, sleep: pd.DataFrame) 
         slope.update(REML=False)
 
 
+def test_update_without_a_factor_that_has_contrasts(sleep: pd.DataFrame) -> None:
+    """Its contrasts go with it; those of the factors that stay, stay. The same in a glmer."""
+    frame = sleep.assign(a=sleep.index % 3, b=(sleep.index // 3 % 2).astype(str))
+    coded = {"factor(a)": "sum", "b": "helmert"}
+    both = mx.lmer("Reaction ~ factor(a) * b + (1 | Subject)", frame, contrasts=coded)
+    one = both.update(". ~ . - factor(a) - factor(a):b")
+    helmert = {"b": "helmert"}
+    same_fit(one, mx.lmer("Reaction ~ b + (1 | Subject)", frame, contrasts=helmert))
+    assert one.request.contrasts == helmert
+    assert list(one.fixef.index) == ["(Intercept)", "b1"]
+    none = one.update(". ~ . - b")
+    same_fit(none, mx.lmer("Reaction ~ 1 + (1 | Subject)", frame))
+    with pytest.raises(DesignError, match="contrasts given for 'b'"):
+        none.update(contrasts=helmert)
+    counts = mx.glmer("round(Reaction) ~ b + (1 | Subject)", frame, "poisson", contrasts=helmert)
+    assert list(counts.update(". ~ . - b").fixef.index) == ["(Intercept)"]
+
+
 def test_misspelt_arguments_of_methods(slope: mx.LinearMixedModel) -> None:
     with pytest.raises(OptionError, match=r'"correlations"\. Did you mean "correlation"'):
         slope.summary(correlations=True)
@@ -104,7 +122,9 @@ def test_misspelt_arguments_of_methods(slope: mx.LinearMixedModel) -> None:
         slope.residuals(type="pearson")
     with pytest.raises(OptionError, match=r'refit has no argument "start"\. It takes y'):
         slope.refit(slope.fitted, start=[1.0, 0.0, 1.0])
-    with pytest.raises(OptionError, match="refit must be True or False, not LinearMixedModel"):
+    with pytest.raises(
+        OptionError, match="refit must be True or False, not a value of type LinearMixedModel"
+    ):
         mx.anova(slope, slope, refit=slope)  # type: ignore[arg-type]
 
 
