@@ -162,7 +162,7 @@ def test_asymptotic_joint_is_the_wald_chi_square(fit: Any) -> None:
         ([[0, 1], [0, 0]], {}, "row 2 of L is zero"),
         (pd.Series({"Day": 1.0}), {}, 'did you mean "Days"'),
         ([0, 1], {"vcov": np.eye(2)}, "not a value of type ndarray"),
-        ([0, 1], {"vcov": "CR2", "ddf": "kenward-roger"}, "CR2 has degrees of freedom of its own"),
+        ([0, 1], {"vcov": "CR2", "ddf": "kenward-roger"}, "adjusts the model.s own covariance"),
         ([0, 1], {"vcov": "CR2", "ddf": "satterthwait"}, 'Did you mean "satterthwaite"'),
         ([0, 1], {"ddf": "satterthwait"}, 'Did you mean "satterthwaite"'),
         ([0, 1], {"df": 3}, "no argument"),

@@ -41,6 +41,6 @@ def test_wrong_arguments() -> None:
     with pytest.raises(OptionError, match="level must lie between 0 and 1, not 95"):
         fit.confint(95)
     with pytest.raises(OptionError, match=r"method must be one of .*Did you mean .wald"):
-        fit.confint(method="Wald")
+        fit.confint(method="waldo")
     with pytest.raises(OptionError, match='no argument "levle"'):
         fit.confint(levle=0.9)

@@ -134,7 +134,7 @@ def test_pearson_residuals_carry_the_weights() -> None:
     np.testing.assert_allclose(fit.residuals("pearson"), np.sqrt(fit.design.weights) * raw)
     np.testing.assert_array_equal(fit.residuals("deviance"), fit.residuals("pearson"))
     with pytest.raises(OptionError, match='Did you mean "pearson"'):
-        fit.residuals("Pearson")
+        fit.residuals("pearsons")
 
 
 def test_fits_are_frozen_and_their_arrays_are_copies() -> None:

@@ -203,7 +203,7 @@ def test_what_lmer_refuses(sleep: pd.DataFrame) -> None:
     with pytest.raises(DesignError, match=r"no random term(.|\n)*\(1 \| g\)(.|\n)*statsmodels"):
         mx.lmer("Reaction ~ Days", sleep)
     with pytest.raises(OptionError, match="ddf"):
-        mx.lmer(FORMULA, sleep).summary(ddf="Satterthwaite")
+        mx.lmer(FORMULA, sleep).summary(ddf="satterthwait")
 
 
 def test_exclude_pads_what_is_per_row() -> None:
