@@ -40,6 +40,19 @@ def is_singular(design: Design, Lambda: tuple[Floats, ...], tol: float = 1e-4) -
     )
 
 
+def are_singular(design: Design, theta: Floats, tol: float = 1e-4) -> NDArray[np.bool_]:
+    """(m,) the same of every row of (m, k) theta: lower triangles by columns, term by term."""
+    out = np.zeros(theta.shape[0], dtype=np.bool_)
+    first = 0
+    for term in design.random:
+        lengths = np.arange(term.n_columns, 0, -1)
+        diagonal = first + np.cumsum(lengths) - lengths
+        first += term.n_theta
+        sizes = np.abs(theta[:, diagonal]) * column_sizes(term.values, design.weights)
+        out |= (sizes < tol).any(axis=1)
+    return out
+
+
 def column_sizes(values: Floats, weights: Floats | None = None) -> Floats:
     """(q,) weighted root mean square of each model column."""
     # einsum: no squared copy of the columns.

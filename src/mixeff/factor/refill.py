@@ -115,6 +115,10 @@ class Refillable:
         self.latest = self.system.factorize(Lambda)
         return self.latest
 
+    def forget(self) -> None:
+        """Let go of the last factor and of what it belongs to."""
+        self.latest, self.weights, self.Lambda = None, None, ()
+
     def refresh(self) -> None:
         """Carry the present values of ``products`` into the stages; the tail reads them there.
 

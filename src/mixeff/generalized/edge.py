@@ -47,12 +47,20 @@ def edge_of_means(design: Design, evaluation: LaplaceEvaluation) -> list[str]:
     ]
 
 
+def means_may_touch(family: Family) -> bool:
+    """Whether the link lets means pass an edge the distribution has."""
+    if family.name == "gaussian" or not isinstance(family.link, BaseLink):
+        return False
+    lower, upper = family.link.mean_range
+    return lower < 0.0 or (family.name == "binomial" and upper > 1.0)
+
+
 def at_the_edge(family: Family, eta: Floats) -> tuple[str, NDArray[np.bool_]]:
     """Which means are practically zero or one although the link would let them pass."""
-    name, link = family.name.split("(")[0].strip(), family.link
     none = np.zeros(eta.size, dtype=np.bool_)
-    if name == "gaussian" or not isinstance(link, BaseLink):
+    if not means_may_touch(family):
         return "", none
+    name, link = family.name, family.link
     mu = link.mu(eta)
     lower, upper = link.mean_range
     low = mu <= _NEAR * float(np.abs(mu).mean()) if lower < 0.0 else none

@@ -16,7 +16,7 @@ from mixeff.generalized.estimate import LATE, GeneralizedEstimate
 from mixeff.generalized.families.family import Family
 from mixeff.generalized.information import Information, given_theta, observed_information
 from mixeff.generalized.laplace import LaplaceEvaluation
-from mixeff.generalized.notes import fit_notes
+from mixeff.generalized.notes import fit_notes, troubles
 from mixeff.generalized.working import GeneralizedModel
 from mixeff.linear.coordinates import sigma_slopes
 from mixeff.optimize import Optimum, Verdict
@@ -79,6 +79,10 @@ class Findings:
         """Sentences for the reader."""
         return fit_notes(self.design, self.evaluation, self.theta, self.observed, self.n_agq)
 
+    def troubles(self) -> tuple[str, ...]:
+        """Those of them that tell of trouble; the others are not computed."""
+        return troubles(self.design, self.evaluation, self.theta, self.observed)
+
     def convergence(self) -> Verdict:
         """The verdict, with gradient and directions in the caller's units."""
         model = self.model
@@ -94,27 +98,53 @@ class Findings:
         return replace(found, sentence=sentence)
 
 
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """Parameters at an optimum in the caller's units; see ``GeneralizedEstimate``."""
+
+    theta: Floats
+    Lambda: tuple[Floats, ...]
+    beta: Floats
+    dispersion: float | None
+    loglik: float
+    modes: tuple[Floats, ...]
+
+    @classmethod
+    def of(cls, optimum: Optimum) -> Numbers:
+        """Read off the optimum."""
+        evaluation = optimum.evaluation
+        assert isinstance(evaluation, LaplaceEvaluation)
+        model, point = evaluation.problem.model, evaluation.point
+        effects = [u @ L.T for u, L in zip(point.u, evaluation.Lambda, strict=True)]
+        inner = evaluation.problem.partition.theta(evaluation.theta)
+        theta, Lambda, modes = model.coordinates.random_effects(model.partition, inner, effects)
+        return cls(
+            theta=theta,
+            Lambda=Lambda,
+            beta=model.coordinates.fixed.matrix @ point.beta,
+            dispersion=evaluation.dispersion if model.family.has_dispersion else None,
+            loglik=-0.5 * evaluation.value,
+            modes=modes,
+        )
+
+
 def estimate_of(design: Design, optimum: Optimum, n_agq: int, began: float) -> GeneralizedEstimate:
     """Everything in the caller's units at the optimum, nothing left for later."""
     evaluation = optimum.evaluation
     assert isinstance(evaluation, LaplaceEvaluation)
-    model, point = evaluation.problem.model, evaluation.point
-    coordinates, partition = model.coordinates, model.partition
-    effects = [u @ L.T for u, L in zip(point.u, evaluation.Lambda, strict=True)]
-    inner = evaluation.problem.partition.theta(evaluation.theta)
-    theta, Lambda, modes = coordinates.random_effects(partition, inner, effects)
-    findings = Findings(design, optimum, theta, n_agq, time.perf_counter() - began)
+    model, numbers = evaluation.problem.model, Numbers.of(optimum)
+    findings = Findings(design, optimum, numbers.theta, n_agq, time.perf_counter() - began)
     return GeneralizedEstimate(
         family=with_dispersion(model.family, evaluation.dispersion),
         n_agq=n_agq,
         laplace="expected" if model.expected else "observed",
-        theta=theta,
-        Lambda=Lambda,
-        beta=coordinates.fixed.matrix @ point.beta,
-        dispersion=evaluation.dispersion if model.family.has_dispersion else None,
-        loglik=-0.5 * evaluation.value,
-        modes=modes,
-        linear_predictor=model.callers_rows(point.eta),
+        theta=numbers.theta,
+        Lambda=numbers.Lambda,
+        beta=numbers.beta,
+        dispersion=numbers.dispersion,
+        loglik=numbers.loglik,
+        modes=numbers.modes,
+        linear_predictor=model.callers_rows(evaluation.point.eta),
         **{name: findings.part(name) for name in LATE},
     )
 

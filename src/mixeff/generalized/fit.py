@@ -79,18 +79,38 @@ def fit_generalized(
     began = time.perf_counter()
     if isinstance(n_agq, bool) or not isinstance(n_agq, int) or n_agq < 0:
         raise OptionError(f"n_agq must be an integer: 0, 1 or more; got {n_agq!r}.")
-    expected = control.laplace == "expected"
     if n_agq == 1 and start is None:  # from the rows it is faster than from another fit
         small = fit_small(design, family, control, began)
         if small is not None:
             return small
     with one_blas_thread():
-        model = working_generalized(design, family, expected=expected, threads=control.threads)
-        if n_agq > 1:
-            check_quadrature(model, n_agq)
-        first = _start(design, model, start, like)
-        optimum = _maximize(model, first, n_agq, control)
+        optimum = find_optimum(design, family, n_agq=n_agq, control=control, start=start, like=like)
         return estimate_of(design, optimum, n_agq, began)
+
+
+def find_optimum(
+    design: Design,
+    family: Family,
+    *,
+    n_agq: int,
+    control: Control,
+    start: Sequence[float] | Floats | None,
+    like: GeneralizedEstimate | None,
+    sibling: GeneralizedModel | None = None,
+) -> Optimum:
+    """The optimum of any model by the search in Python; arguments as ``fit_generalized``'s.
+
+    ``sibling`` is the model of the same design with another response, if there was one: what does
+    not depend on the response is taken from it, and it must not be asked for anything afterwards.
+    """
+    expected = control.laplace == "expected"
+    model = working_generalized(
+        design, family, expected=expected, threads=control.threads, sibling=sibling
+    )
+    if n_agq > 1:
+        check_quadrature(model, n_agq)
+    first = _start(design, model, start, like)
+    return _maximize(model, first, n_agq, control)
 
 
 @dataclass(frozen=True, slots=True)

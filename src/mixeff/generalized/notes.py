@@ -30,14 +30,10 @@ _ROUGH = "With few observations per level of"
 _ROUNDED = "Standard errors are from differences of the exact gradient"
 
 
-def fit_notes(
-    design: Design,
-    evaluation: LaplaceEvaluation,
-    theta: Floats,
-    information: Information,
-    n_agq: int,
+def troubles(
+    design: Design, evaluation: LaplaceEvaluation, theta: Floats, information: Information
 ) -> tuple[str, ...]:
-    """Sentences for the reader, most serious first.
+    """Sentences that say which numbers of a fit mean nothing, most serious first.
 
     Parameters
     ----------
@@ -45,7 +41,6 @@ def fit_notes(
     evaluation : LaplaceEvaluation, at the optimum
     theta : (k,) array, there in the caller's units
     information : Information, there
-    n_agq : int
     """
     notes = [
         *separation(design, evaluation),
@@ -64,6 +59,21 @@ def fit_notes(
             "The Hessian of the log-likelihood is not positive definite at the optimum, so there "
             "are no standard errors: the data do not determine all parameters of this model."
         )
+    return tuple(notes)
+
+
+def fit_notes(
+    design: Design,
+    evaluation: LaplaceEvaluation,
+    theta: Floats,
+    information: Information,
+    n_agq: int,
+) -> tuple[str, ...]:
+    """Sentences for the reader: ``troubles``, then advice.
+
+    ``n_agq`` as of the fit; the others as ``troubles`` takes them.
+    """
+    notes = list(troubles(design, evaluation, theta, information))
     if n_agq == 1 and information.positive and not notes:
         notes += laplace_error(design, evaluation, theta, information)
     if n_agq == 1 and information.known and not information.exact:

@@ -32,6 +32,50 @@ SHARED = 20_000
 
 
 @dataclass(frozen=True, slots=True)
+class Columns:
+    """The part of a model in working coordinates that its response does not change.
+
+    Attributes
+    ----------
+    fixed : Basis of X, standardized
+    random : tuple of Basis, per random term
+    partition : Partition of theta
+    order : (n,) array or None, as in ``GeneralizedModel``
+    weights : (n,) array or None, in that order
+    offset : (n,) array, in that order
+    """
+
+    fixed: Basis
+    random: tuple[Basis, ...]
+    partition: Partition
+    order: NDArray[np.int64] | None
+    weights: Floats | None
+    offset: Floats
+
+    @classmethod
+    def of(cls, design: Design, threads: int) -> Columns:
+        """Standardize, and choose the order of the rows.
+
+        Raises
+        ------
+        DesignError
+            If the fixed-effect columns are linearly dependent to rounding.
+        """
+        fixed, random = standard_bases(design, threads)
+        order = sorted_rows(design)
+        return cls(
+            fixed,
+            random,
+            Partition.of_groups(
+                [t.group for t in design.random], [t.n_columns for t in design.random]
+            ),
+            order,
+            None if design.weights is None else in_order(design.weights, order),
+            np.zeros(design.n) if design.offset is None else in_order(design.offset, order),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class GeneralizedModel:
     """What every evaluation shares.
 
@@ -46,6 +90,7 @@ class GeneralizedModel:
     expected : bool
         The expected information stands in the determinant of the Laplace approximation.
     first : FixedStart, the model without random effects
+    columns : Columns, what of it does not depend on the response
     order : (n,) array or None
         The caller's row of each row here; the same where None.
 
@@ -63,6 +108,7 @@ class GeneralizedModel:
     coordinates: Coordinates
     expected: bool
     first: FixedStart
+    columns: Columns
     order: NDArray[np.int64] | None = None
     _systems: dict[str, Refillable] = field(default_factory=dict, repr=False, compare=False)
 
@@ -80,6 +126,12 @@ class GeneralizedModel:
         if name not in self._systems:
             self._systems[name] = Refillable(rows.empty(), threads=rows.threads)
         return self._systems[name]
+
+    def systems(self) -> dict[str, Refillable]:
+        """The systems laid out so far, to be filled with the values of another response."""
+        for system in self._systems.values():
+            system.forget()
+        return self._systems
 
     def callers_rows(self, values: Floats) -> Floats:
         """(n,) values in the caller's order."""
@@ -162,6 +214,7 @@ def working_generalized(
     expected: bool = False,
     threads: int | None = None,
     start: Floats | None = None,
+    sibling: GeneralizedModel | None = None,
 ) -> GeneralizedModel:
     """Choose working coordinates and find the pattern of the penalized system.
 
@@ -174,6 +227,9 @@ def working_generalized(
     start : (p,) array, optional
         Coefficients of the standardized columns of the model without random effects, where they
         are known already.
+    sibling : GeneralizedModel, optional
+        Of the same design with another response: its standardized columns, orders, patterns and
+        systems are taken over. It must not be asked for anything afterwards.
 
     Raises
     ------
@@ -183,41 +239,46 @@ def working_generalized(
     threads = usable_threads() if threads is None else threads
     if design.n < SHARED and len({t.group for t in design.random}) > 1:
         threads = 1
-    fixed, standard = standard_bases(design, threads)
-    order = sorted_rows(design)
+    made = Columns.of(design, threads) if sibling is None else sibling.columns
+    order, fixed = made.order, made.fixed
     y = in_order(np.asarray(design.response, dtype=np.float64), order)
-    weights = None if design.weights is None else in_order(design.weights, order)
-    offset = np.zeros(design.n) if design.offset is None else in_order(design.offset, order)
     X = in_order(fixed.apply(design.X), order)
-    constant = None if fixed.constant is None else fixed.inverse @ fixed.constant
-    observations = Observations.of(family, y, weights, threads)
+    observations = Observations.of(family, y, made.weights, threads)
     if start is None:
-        first = fixed_start(observations, offset, X, constant)
+        constant = None if fixed.constant is None else fixed.inverse @ fixed.constant
+        first = fixed_start(observations, made.offset, X, constant)
     else:
-        first = FixedStart.at(observations, offset, X, start)
+        first = FixedStart.at(observations, made.offset, X, start)
     unit = 1.0 / first.scale
-    random = tuple(in_units(basis, unit) for basis in standard)
-    partition = Partition.of_groups(
-        [t.group for t in design.random], [t.n_columns for t in design.random]
-    )
+    random = tuple(in_units(basis, unit) for basis in made.random)
+    partition = made.partition
     groups = []
-    for members in partition.members:
-        term = design.random[members[0]]
-        Z = np.hstack([random[t].apply(design.random[t].values) for t in members])
-        codes = in_order(term.codes, order)
-        groups.append(LevelRows.of(codes, term.n_levels, in_order(Z, order)))
-    rows = WeightedRows.of(X * unit, groups, threads)
+    for g, members in enumerate(partition.members):
+        Z = in_order(
+            np.hstack([random[t].apply(design.random[t].values) for t in members]), order
+        )
+        if sibling is None:
+            term = design.random[members[0]]
+            groups.append(LevelRows.of(in_order(term.codes, order), term.n_levels, Z))
+        else:
+            groups.append(replace(sibling.rows.groups[g], Z=Z))
+    if sibling is None:
+        rows = WeightedRows.of(X * unit, groups, threads)
+    else:
+        rows = replace(sibling.rows, X=X * unit, groups=tuple(groups))
     unchanged = Response(0.0, np.zeros(design.X.shape[1]), 1.0, np.empty(0))
     return GeneralizedModel(
         observations=observations,
-        offset=offset,
+        offset=made.offset,
         rows=rows,
         bare_rows=rows.without_fixed(),
         partition=partition,
         coordinates=Coordinates(in_units(fixed, unit), random, unchanged, 0.0),
         expected=expected,
         first=replace(first, beta=first.beta / unit),
+        columns=made,
         order=order,
+        _systems={} if sibling is None else sibling.systems(),
     )
 
 

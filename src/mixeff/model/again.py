@@ -131,7 +131,7 @@ def _new_generalized(fit: MixedModel, family: Family, y: ArrayLike) -> Floats:
     """A new response the family allows; of a binomial model also as successes and failures."""
     if family.name != "binomial":
         response = new_response(fit, y)
-        family.check_response(response, fit.design.weights)
+        check_possible(family, response, fit.design.weights)
         return response
     try:
         values = np.asarray(y, dtype=np.float64)
@@ -142,9 +142,29 @@ def _new_generalized(fit: MixedModel, family: Family, y: ArrayLike) -> Floats:
     if values.ndim == 2 and values.shape[1] == 2:
         values = _proportions(fit, values)
     response = new_response(fit, values, constant=True)
-    family.check_response(response, fit.design.weights)
-    check_varies("given to refit", response)
+    check_possible(family, response, fit.design.weights)
     return response
+
+
+def check_possible(family: Family, response: Floats, weights: Floats | None) -> None:
+    """Refuse a response the family does not allow, or that leaves nothing to model.
+
+    Raises
+    ------
+    DataError, DesignError
+    """
+    if family.name == "binomial":
+        family.check_response(response, weights)
+        check_varies("given to refit", response)
+        return
+    check_not_constant(response)
+    family.check_response(response, weights)
+
+
+def check_not_constant(response: Floats) -> None:
+    """Refuse a response with one value."""
+    if np.all(response == response[0]):
+        raise DataError("refit: the new response is constant; there is nothing to model.")
 
 
 def _proportions(fit: MixedModel, counts: Floats) -> Floats:
@@ -185,8 +205,8 @@ def new_response(fit: MixedModel, y: ArrayLike, *, constant: bool = False) -> Fl
             f"(first: row {int(fit.design.rows[bad[0]])}, counted from 0). "
             "Put it into the data and call update(data=...), which leaves such rows out."
         )
-    if not constant and np.all(values == values[0]):
-        raise DataError("refit: the new response is constant; there is nothing to model.")
+    if not constant:
+        check_not_constant(values)
     return np.ascontiguousarray(values)
 
 

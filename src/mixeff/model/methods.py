@@ -335,9 +335,7 @@ class FitMethods(HypothesisMethods, PrecisionMethods, MeansMethods):
         """The same model fitted to many responses, a column each; see `mixeff.refit_many`."""
         from mixeff.model.refit_many import refit_many
 
-        return refit_many(
-            cast("LinearMixedModel", self._fit), Y, threads=threads, progress=progress
-        )
+        return refit_many(self._fit, Y, threads=threads, progress=progress)
 
     def refit_ml(self) -> Self:
         """The same model by maximum likelihood; itself if it is already."""

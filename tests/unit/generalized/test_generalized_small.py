@@ -20,7 +20,7 @@ from mixeff.generalized.families.family import Family
 from mixeff.generalized.families.lookup import family_of
 from mixeff.generalized.families.negative_binomial import NegativeBinomial
 from mixeff.generalized.fit import fit_generalized
-from mixeff.generalized.kernels import one_factor_fit
+from mixeff.generalized.kernels import one_factor_fits
 from mixeff.model.generalized_fitting import fit_design, prepare
 from support.generalized import case_design, case_family
 from support.handmade import make_design
@@ -51,7 +51,7 @@ def both_ways(
 def assert_same(one: GeneralizedEstimate, two: GeneralizedEstimate) -> None:
     for name in ("theta", "beta", "linear_predictor", "covariance", "information"):
         mine, other = getattr(one, name), getattr(two, name)
-        scale = float(np.abs(other).max())
+        scale = float(np.abs(other).max()) or 1.0
         np.testing.assert_allclose(mine / scale, other / scale, err_msg=name, **CLOSE)
     for name in ("Lambda", "modes", "conditional_variances"):
         for mine, other in zip(getattr(one, name), getattr(two, name), strict=True):
@@ -128,17 +128,36 @@ def test_reference_cases(name, monkeypatch):
     assert small.convergence.evaluations == step_by_step.convergence.evaluations
 
 
-def test_no_variance_is_left_to_the_general_search():
+def test_no_variance(monkeypatch):
     """A response without groups: theta is exactly zero, and the verdict names it."""
     rng = np.random.default_rng(2)
     data = pd.DataFrame({"x": rng.normal(size=200), "g": np.arange(200) % 20})
     data["y"] = (np.arange(200) // 20 % 2).astype(float)  # as many ones in every group
     design = make_design(data, "y", ("(Intercept)", "x"), (("g", ("(Intercept)",)),))
-    estimate = fit_generalized(design, family_of("binomial"), control=Control())
-    assert estimate.later is None
-    assert not estimate.sound
-    assert estimate.theta[0] == 0.0
-    assert estimate.convergence.singular
+    small, step_by_step = both_ways(design, family_of("binomial"), monkeypatch)
+    assert small.later is not None
+    assert small.sound
+    assert small.theta[0] == 0.0
+    assert small.convergence.singular
+    assert_same(small, step_by_step)
+
+
+def test_hardly_any_variance(monkeypatch):
+    """On both sides of the edge the compiled search ends where the other does."""
+    ended = set()
+    for kind in PAIRS:
+        for seed in range(6):
+            design, family = made(kind, seed)
+            # What the groups differ in goes: their rows are dealt out anew.
+            codes = np.random.default_rng(seed).permutation(design.random[0].codes)
+            design = dataclasses.replace(
+                design, random=(dataclasses.replace(design.random[0], codes=codes),)
+            )
+            small, step_by_step = both_ways(design, family, monkeypatch)
+            assert small.later is not None
+            assert_same(small, step_by_step)
+            ended.add(small.convergence.singular != ())
+    assert ended == {False, True}
 
 
 def test_estimates_beyond_the_kernel_are_left_alone():
@@ -189,9 +208,9 @@ def test_means_at_the_edge_are_not_sound():
     design = dataclasses.replace(design, response=design.response + 20.0, offset=None)
     estimate = fit_generalized(design, family_of("poisson", "identity"), control=Control())
     assert estimate.sound
-    eta = np.array(estimate.later.found.eta)
+    eta = np.array(estimate.later.found.eta[0])
     eta[3] = 1e-9
-    found = dataclasses.replace(estimate.later.found, eta=eta)
+    found = estimate.later.found._replace(eta=eta[None, :])
     assert not dataclasses.replace(estimate.later, found=found).sound
 
 
@@ -217,35 +236,38 @@ def test_unknown_parts_are_unknown():
     assert all(hasattr(estimate, name) for name in LATE)
 
 
+def call_kernel(y, X, codes, levels, entry=None, draws=None, shift=None):
+    n = y.shape[1]
+    entry = np.zeros(1, dtype=np.int32) if entry is None else entry
+    draws = np.empty((0, 0), dtype=np.int64) if draws is None else draws
+    shift = np.zeros(len(draws) or len(y)) if shift is None else shift
+    return one_factor_fits(
+        "binomial", "logit", y, np.empty(0), np.zeros(n), X, np.ones((n, 1)), codes, levels,
+        np.zeros_like(y), 1.0, False, entry, entry, draws, shift, np.empty(0), 1e-8, 10, 1,
+    )  # fmt: skip
+
+
 def test_the_kernel_refuses_arrays_that_do_not_fit():
     n = 6
-    column, codes = np.ones(n), np.zeros(n, dtype=np.int32)
-    entry = np.zeros(1, dtype=np.int32)
-
-    def call(y=column, codes=codes, levels=1, entry=entry):
-        X = np.ones((n, 1))
-        return one_factor_fit(
-            "binomial", "logit", y, np.empty(0), column, X, X, codes, levels, column, 0, 1.0,
-            False, entry, entry, 0.0, 1e-8, 10, 1,
-        )  # fmt: skip
-
+    y, X, codes = np.ones((1, n)), np.ones((n, 1)), np.zeros(n, dtype=np.int32)
     with pytest.raises(ValueError, match="shapes"):
-        call(y=np.ones(n - 1))
+        call_kernel(np.ones((1, n - 1)), X, codes, 1)
+    with pytest.raises(ValueError, match="shapes"):
+        call_kernel(y, X, codes, 1, shift=np.zeros(2))
     with pytest.raises(ValueError, match="no level"):
-        call(codes=np.full(n, 3, dtype=np.int32))
+        call_kernel(y, X, np.full(n, 3, dtype=np.int32), 1)
     with pytest.raises(ValueError, match="outside Lambda"):
-        call(entry=np.full(1, 1, dtype=np.int32))
+        call_kernel(y, X, codes, 1, entry=np.full(1, 1, dtype=np.int32))
+    with pytest.raises(ValueError, match="what is no level"):
+        call_kernel(y, X, codes, 1, draws=np.ones((2, 3), dtype=np.int64))
+    with pytest.raises(ValueError, match="shapes"):
+        call_kernel(np.ones((2, n)), X, codes, 1, draws=np.zeros((2, 3), dtype=np.int64))
 
 
 def test_the_kernel_gives_up_where_there_is_no_information():
     """Two equal columns of X: no start, and no number is made up."""
     n = 12
-    y = (np.arange(n) % 2).astype(float)
-    X = np.ones((n, 2))
+    y = (np.arange(n) % 2).astype(float)[None, :]
     codes = (np.arange(n) // 4).astype(np.int32)
-    entry = np.zeros(1, dtype=np.int32)
-    found = one_factor_fit(
-        "binomial", "logit", y, np.empty(0), np.zeros(n), X, np.ones((n, 1)), codes, 3,
-        np.zeros(n), 0, 1.0, False, entry, entry, 0.0, 1e-8, 10, 1,
-    )  # fmt: skip
-    assert found is None
+    *_, end = call_kernel(y, np.ones((n, 2)), codes, 3)
+    assert end.tolist() == [0]

@@ -1,7 +1,6 @@
-// A small model with one grouping factor from its rows to the optimum of Laplace's criterion in
-// one call: start, Newton's method within a trust region, last steps. The search is that of
-// optimize/newton.py as long as all goes well (a positive definite Hessian at every point kept);
-// whatever else may happen is left to it.
+// Small models with one grouping factor from their rows to the optimum of Laplace's criterion: start,
+// Newton's method, last steps. Many responses to one design, or many draws of its levels, in one
+// call, shared out over threads; no digit of a fit depends on the others or on the threads.
 
 #include <nanobind/stl/string.h>
 
@@ -9,240 +8,88 @@
 
 #include "../../factor/kernels/arrays.hpp"
 #include "../../factor/kernels/small_algebra.hpp"
-#include "fixed_start.hpp"
+#include "one_factor_search.hpp"
 
 namespace mixeff::rows {
 
 namespace {
 
-// As in optimize/newton.py and generalized/one_factor.py.
-constexpr double definite = 1e-8;
-constexpr double shrink = 0.25, expand = 3.0;
-constexpr int polishing = 5;
-constexpr double polished = 1e-11;
-constexpr double endless = std::numeric_limits<double>::infinity();
+using Draws = nb::ndarray<const int64_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 
-// The criterion at one point, with the factor of its Hessian scaled to a unit diagonal.
-struct Place {
-    std::vector<double> at, u, scores, gradient, hessian, Xi, root, factor, step;
-    double value = endless, decrease = endless, length = endless;
+constexpr double largest_table = 1e5;  // as _LARGEST_COUNT of passes.py
+
+// What all fits share.
+struct Shared {
+    std::string family;
+    Pass run;
+    const double *offset, *X, *Z, *weights;  // in the caller's order; weights may be null
+    int64_t n;
+    double dispersion;
+    bool expected;
+    const int32_t *entry_row, *entry_column;
+    int entries;
+    double tolerance;
+    int most;
+    std::vector<double> others;  // theta to try beside a zero, with one variance
 };
 
-double norm(const std::vector<double> &x) {
-    double s = 0.0;
-    for (double v : x) s += v * v;
-    return std::sqrt(s);
-}
-
-class NewtonSearch {
-  public:
-    NewtonSearch(const LevelSorted &data, OneFactor f, double shift, double tolerance, int most,
-                 int threads)
-        : f(f), q(data.q), m(f.parameters()), threads(threads), most(most), shift(shift),
-          tolerance(tolerance), Lambda(size_t(data.q) * data.q, 0.0),
-          last(size_t(data.levels()) * data.q, 0.0) {}
-
-    // Whether an interior optimum was found from here; it is `here` then.
-    bool find(const std::vector<double> &start) {
-        here.at = start;
-        if (!evaluate(here) || !model(here)) return false;
-        double radius = std::max(1.0, norm(start));
-        for (int turn = 0; turn < most; ++turn) {
-            if (here.decrease < std::max(tolerance, 1e-13 * std::fabs(here.value))) {
-                polish();
-                return true;
-            }
-            const std::vector<double> step = within(here, radius);
-            const double size = norm(step), predicted = gain(here, step);
-            Place trial;
-            trial.at = moved(here, step);
-            const bool there = evaluate(trial);
-            const double ratio = there ? (here.value - trial.value) / predicted : -endless;
-            if (ratio < 0.25)
-                radius = shrink * size;
-            else if (ratio > 0.5 && size > 0.8 * radius)
-                radius *= expand;
-            if (ratio > 1e-4) {
-                if (!model(trial)) return false;
-                std::swap(here, trial);
-            } else if (!(radius >= 1e-10 * (1.0 + norm(here.at)))) {
-                return false;
-            }
-        }
-        return false;
-    }
-
-    // X'V^-1 X of the working linear model at the optimum.
-    bool fixed_information(std::vector<double> &out) {
-        set_point(here);
-        std::vector<double> u = here.u, scores(here.u.size());
-        OneFactor own = f;
-        own.model = true;
-        own.u = u.data();
-        own.scores = scores.data();
-        LevelSums sums;
-        if (run_all(own, q, threads, sums) != Search::found) return false;
-        mirror_square(sums.XX, f.p);
-        out.swap(sums.XX);
-        return true;
-    }
-
-    Place here;
-    int evaluations = 0;
-
-  private:
-    void set_point(const Place &place) {
-        std::fill(Lambda.begin(), Lambda.end(), 0.0);
-        for (int j = 0; j < f.entries; ++j)
-            Lambda[f.entry_row[j] * q + f.entry_column[j]] = place.at[j];
-        f.Lambda = Lambda.data();
-        f.beta = place.at.data() + f.entries;
-    }
-
-    // Value, gradient and Hessian; false where they cannot be had.
-    bool evaluate(Place &place) {
-        ++evaluations;
-        set_point(place);
-        place.u = last;
-        place.scores.resize(last.size());
-        f.u = place.u.data();
-        f.scores = place.scores.data();
-        LevelSums sums;
-        if (run_all(f, q, threads, sums) != Search::found || !std::isfinite(sums.value))
-            return false;
-        entry_slopes(f, q, sums);
-        mirror_square(sums.hessian, m);
-        last = place.u;
-        place.value = sums.value + shift;
-        place.gradient.swap(sums.gradient);
-        place.hessian.swap(sums.hessian);
-        place.Xi.swap(sums.Xi);
-        return true;
-    }
-
-    // The Newton step and what it is predicted to gain; false unless the Hessian is positive
-    // definite and no parameter is that of a vanished column of Lambda.
-    bool model(Place &place) const {
-        place.root.resize(m);
-        for (int j = 0; j < m; ++j) {
-            const double d = place.hessian[size_t(j) * m + j];
-            if (!(d > 0.0) || (place.at[j] == 0.0 && place.gradient[j] == 0.0)) return false;
-            place.root[j] = std::sqrt(d);
-        }
-        std::vector<double> less = scaled(place, -definite);
-        if (!factorize(less, m, 0.0)) return false;
-        place.factor = scaled(place, 0.0);
-        if (!factorize(place.factor, m, 0.0)) return false;
-        place.step.resize(m);
-        for (int j = 0; j < m; ++j) place.step[j] = -place.gradient[j] / place.root[j];
-        solve_factored(place.factor, m, place.step.data());
-        place.decrease = 0.0;
-        for (int j = 0; j < m; ++j) {
-            place.step[j] /= place.root[j];
-            place.decrease -= 0.5 * place.gradient[j] * place.step[j];
-        }
-        place.length = norm(place.step);
-        return std::isfinite(place.decrease);
-    }
-
-    std::vector<double> scaled(const Place &place, double more) const {
-        std::vector<double> out(size_t(m) * m);
-        for (int i = 0; i < m; ++i)
-            for (int j = 0; j < m; ++j)
-                out[size_t(i) * m + j] =
-                    place.hessian[size_t(i) * m + j] / (place.root[i] * place.root[j]) +
-                    (i == j ? more : 0.0);
-        return out;
-    }
-
-    // Minimizer of the quadratic model within the radius (More and Sorensen 1983).
-    std::vector<double> within(const Place &place, double radius) const {
-        if (place.length <= radius) return place.step;
-        std::vector<double> s(m), half(m), H;
-        double size = place.length, shifted = 0.0;
-        for (int turn = 0; turn < 50; ++turn) {
-            H = place.hessian;
-            for (int j = 0; j < m; ++j) H[size_t(j) * m + j] += shifted;
-            if (!factorize(H, m, 0.0)) break;  // never: the Hessian is positive definite
-            for (int j = 0; j < m; ++j) s[j] = -place.gradient[j];
-            solve_factored(H, m, s.data());
-            size = norm(s);
-            if (size <= radius * 1.01) break;
-            half = s;
-            solve_factored(H, m, half.data());
-            double drop = 0.0;
-            for (int j = 0; j < m; ++j) drop += s[j] * half[j];
-            shifted += size * size / drop * (size / radius - 1.0);
-        }
-        const double part = std::min(1.0, radius / size);
-        for (double &v : s) v *= part;
-        return s;
-    }
-
-    double gain(const Place &place, const std::vector<double> &step) const {
-        double s = 0.0;
-        for (int i = 0; i < m; ++i) {
-            double bend = 0.0;
-            for (int j = 0; j < m; ++j) bend += place.hessian[size_t(i) * m + j] * step[j];
-            s -= step[i] * (place.gradient[i] + 0.5 * bend);
-        }
-        return s;
-    }
-
-    std::vector<double> moved(const Place &place, const std::vector<double> &step) const {
-        std::vector<double> out = place.at;
-        for (int j = 0; j < m; ++j) out[j] += step[j];
-        return out;
-    }
-
-    // Last steps, kept while they shrink what is left to gain by the gradient.
-    void polish() {
-        const double least = polished * std::max(tolerance, 1e-9 * std::fabs(here.value));
-        for (int turn = 0; turn < polishing && here.decrease > least; ++turn) {
-            Place trial;
-            trial.at = moved(here, within(here, 0.1 * (1.0 + norm(here.at))));
-            if (!evaluate(trial)) return;
-            if (!(trial.value <= here.value + 1e-13 * (1.0 + std::fabs(here.value)))) return;
-            if (!model(trial) || trial.decrease >= here.decrease) return;
-            std::swap(here, trial);
-        }
-    }
-
-    OneFactor f;
-    const int q, m, threads, most;
-    const double shift, tolerance;
-    std::vector<double> Lambda, last;
-};
-
-LevelSorted sorted(Vec y, Vec weights, Vec offset, Mat X, Mat Z, Codes codes, int64_t levels,
-                   Vec eta) {
-    const int64_t n = int64_t(y.size());
-    const int p = int(X.shape(1)), q = int(Z.shape(1));
+// The rows level by level, but for response and guess.
+LevelSorted sorted(const Shared &s, const int32_t *codes, int64_t levels, int p, int q) {
     LevelSorted out;
     out.p = p;
     out.q = q;
     out.pointer.assign(levels + 1, 0);
-    for (int64_t i = 0; i < n; ++i) {
-        if (codes.data()[i] < 0 || codes.data()[i] >= levels)
+    for (int64_t i = 0; i < s.n; ++i) {
+        if (codes[i] < 0 || codes[i] >= levels)
             throw std::invalid_argument("a code that is no level");
-        ++out.pointer[codes.data()[i] + 1];
+        ++out.pointer[codes[i] + 1];
     }
     for (int64_t l = 0; l < levels; ++l) out.pointer[l + 1] += out.pointer[l];
     std::vector<int64_t> next(out.pointer.begin(), out.pointer.end() - 1);
-    out.place.resize(n);
-    for (int64_t i = 0; i < n; ++i) out.place[next[codes.data()[i]]++] = i;
-    const auto take = [&](const double *from, int width, std::vector<double> &to) {
-        to.resize(size_t(n) * width);
-        for (int64_t i = 0; i < n; ++i)
-            std::copy_n(from + out.place[i] * width, width, to.data() + i * width);
-    };
-    take(y.data(), 1, out.y);
-    if (weights.size()) take(weights.data(), 1, out.w);
-    take(offset.data(), 1, out.offset);
-    take(eta.data(), 1, out.eta);
-    take(X.data(), p, out.X);
-    take(Z.data(), q, out.Z);
+    out.place.resize(s.n);
+    for (int64_t i = 0; i < s.n; ++i) out.place[next[codes[i]]++] = i;
     return out;
+}
+
+// The rows of the caller named in `place`, in that order.
+void take(const double *from, const std::vector<int64_t> &place, int width,
+          std::vector<double> &to) {
+    to.resize(place.size() * width);
+    for (size_t i = 0; i < place.size(); ++i)
+        std::copy_n(from + place[i] * width, width, to.data() + i * width);
+}
+
+// The levels drawn, one after the other; one drawn twice counts as two.
+LevelSorted drawn(const LevelSorted &whole, const int64_t *levels, int64_t count) {
+    LevelSorted out;
+    out.p = whole.p;
+    out.q = whole.q;
+    out.pointer.assign(1, 0);
+    for (int64_t l = 0; l < count; ++l) {
+        out.place.insert(out.place.end(), whole.place.begin() + whole.pointer[levels[l]],
+                         whole.place.begin() + whole.pointer[levels[l] + 1]);
+        out.pointer.push_back(int64_t(out.place.size()));
+    }
+    return out;
+}
+
+void fill(const Shared &s, const double *y, const double *guess, LevelSorted &data) {
+    take(y, data.place, 1, data.y);
+    take(guess, data.place, 1, data.eta);
+    take(s.offset, data.place, 1, data.offset);
+    take(s.X, data.place, data.p, data.X);
+    take(s.Z, data.place, data.q, data.Z);
+    if (s.weights) take(s.weights, data.place, 1, data.w);
+}
+
+// The largest count, none where a table of counts is of no use.
+int64_t table_top(const std::vector<double> &y) {
+    double top = 0.0;
+    for (double v : y) {
+        if (!(v >= 0.0 && v <= largest_table && v == std::floor(v))) return -1;
+        top = std::max(top, v);
+    }
+    return top < double(y.size()) ? int64_t(top) : -1;
 }
 
 // Smallest eigenvalue of the p x p square; infinite for an empty one.
@@ -254,21 +101,16 @@ double least_eigenvalue(std::vector<double> square, int p) {
     return least;
 }
 
-nb::object array(const std::vector<double> &values, std::vector<size_t> shape) {
-    double *data;
-    auto out = owned<double>(shape, data);
-    std::copy(values.begin(), values.end(), data);
-    return nb::cast(out);
-}
-
-struct Fitted {
-    bool found = false;
-    double scale = 1.0, least_information = 0.0, least_weight = 0.0;
-    std::vector<double> beta, eta;  // of the start; predictors in the caller's order
+// Where one fit is written; eta may be null. In the order of Searches in small_model.py.
+struct Out {
+    double *at, *value, *gradient, *hessian, *u, *scores, *Xi, *eta, *start, *scale, *decrease;
+    int64_t *evaluations;
+    double *least_information, *least_weight;
+    int8_t *end;
 };
 
-// Predictors in the caller's order, and the least observed weight.
-void finish(const LevelSorted &data, OneFactor f, const Place &place, Fitted &out) {
+// Predictors in the caller's order if they are wanted, and the least observed weight.
+void finish(const LevelSorted &data, const OneFactor &f, const Place &place, Out &out) {
     const int q = data.q, p = data.p;
     const int64_t n = data.rows();
     std::vector<double> Lambda(size_t(q) * q, 0.0), eta(n), values(size_t(n) * level_parts[1]);
@@ -289,79 +131,163 @@ void finish(const LevelSorted &data, OneFactor f, const Place &place, Fitted &ou
     Rows pass{data.y.data(), eta.data(), data.w.empty() ? nullptr : data.w.data(), n, {}, 1};
     pass.out[weight] = values.data();
     f.run(1, pass, f.set);
-    out.least_weight = endless;
-    out.eta.resize(n);
+    double least = endless;
     for (int64_t i = 0; i < n; ++i) {
-        out.eta[data.place[i]] = eta[i];
-        if (!(values[i] >= out.least_weight)) out.least_weight = values[i];
+        if (out.eta) out.eta[data.place[i]] = eta[i];
+        if (!(values[i] >= least)) least = values[i];
     }
+    *out.least_weight = least;
 }
 
-nb::object one_factor_fit(const std::string &family, const std::string &link, Vec y, Vec weights,
-                          Vec offset, Mat X, Mat Z, Codes codes, int64_t levels, Vec eta,
-                          int64_t top, double dispersion, bool expected, Codes entry_row,
-                          Codes entry_column, double shift, double tolerance, int most,
-                          int threads) {
+void write(const std::vector<double> &values, double *to) {
+    std::copy(values.begin(), values.end(), to);
+}
+
+// One fit; `end` says what was reached.
+void fit(const Shared &s, LevelSorted &data, double shift, int threads, Out out) {
+    const bool shaped = s.family == "negative_binomial";
+    const int64_t top = shaped ? table_top(data.y) : -1;
+    const Tables tables(top, s.dispersion, true);
+    const Setting set{s.dispersion, std::log(s.dispersion), std::log1p(s.dispersion), false,
+                      top >= 0 ? tables.rising.data() : nullptr,
+                      top >= 0 ? tables.beyond_log.data() : nullptr,
+                      top >= 0 ? tables.beyond_both.data() : nullptr};
+    const OneFactor f{s.run, set, data.y.data(), data.w.empty() ? nullptr : data.w.data(),
+                      data.offset.data(), data.X.data(), data.Z.data(), data.pointer.data(),
+                      data.levels(), data.p, false, s.expected, nullptr, nullptr, s.entry_row,
+                      s.entry_column, s.entries, false, false, nullptr, nullptr, nullptr, nullptr,
+                      nullptr, 0};
+    FixedStart first(data, s.run, set);
+    if (!first.find()) return;
+    write(first.beta, out.start);
+    *out.scale = first.scale;
+    first.rescale();
+    std::vector<double> start(s.entries + data.p), square;
+    first.moments(s.entry_row, s.entry_column, s.entries, start.data());
+    std::copy(first.beta.begin(), first.beta.end(), start.begin() + s.entries);
+    NewtonSearch search(data, f, shift, s.tolerance, s.most, threads);
+    if (!search.find(start)) return;
+    End end = End::inside;  // with several variances the caller looks at them
+    if (start.size() == first.beta.size() + 1) {
+        std::vector<std::vector<double>> others(s.others.size(), start);
+        for (size_t i = 0; i < s.others.size(); ++i) {
+            others[i][0] = s.others[i];
+            std::copy(first.beta.begin(), first.beta.end(), others[i].begin() + 1);
+        }
+        end = search.settle(others);
+    }
+    if (end == End::nowhere || !search.fixed_information(square)) return;
+    const Place &best = search.here;
+    *out.least_information = least_eigenvalue(square, data.p);
+    finish(data, f, best, out);
+    write(best.at, out.at);
+    write(best.gradient, out.gradient);
+    write(best.hessian, out.hessian);
+    write(best.u, out.u);
+    write(best.scores, out.scores);
+    write(best.Xi, out.Xi);
+    *out.value = best.value;
+    *out.decrease = best.decrease;
+    *out.evaluations = search.evaluations;
+    *out.end = int8_t(end);
+}
+
+// The arrays of all fits.
+class Results {
+  public:
+    Results(size_t m, size_t n, size_t k, size_t p, size_t J, size_t q)
+        : n(n), c(k + p), p(p), modes(J * q), square(q * q) {
+        add({m, c}, all.at);
+        add({m}, all.value);
+        add({m, c}, all.gradient);
+        add({m, c, c}, all.hessian);
+        add({m, J, q}, all.u);
+        add({m, J, q}, all.scores);
+        add({m, q, q}, all.Xi);
+        add({m, n}, all.eta);
+        add({m, p}, all.start);
+        add({m}, all.scale);
+        add({m}, all.decrease);
+        add({m}, all.evaluations);
+        add({m}, all.least_information);
+        add({m}, all.least_weight);
+        add({m}, all.end);
+    }
+
+    Out of(size_t i) const {
+        return {all.at + i * c, all.value + i, all.gradient + i * c, all.hessian + i * c * c,
+                all.u + i * modes, all.scores + i * modes, all.Xi + i * square,
+                n ? all.eta + i * n : nullptr, all.start + i * p, all.scale + i, all.decrease + i,
+                all.evaluations + i, all.least_information + i, all.least_weight + i,
+                all.end + i};
+    }
+
+    nb::object tuple() const { return nb::tuple(list); }
+
+  private:
+    template <typename T>
+    void add(std::vector<size_t> shape, T *&data) {
+        list.append(nb::cast(owned<T>(std::move(shape), data)));
+    }
+
+    const size_t n, c, p, modes, square;
+    Out all{};
+    nb::list list;
+};
+
+nb::object one_factor_fits(const std::string &family, const std::string &link, Mat Y, Vec weights,
+                           Vec offset, Mat X, Mat Z, Codes codes, int64_t levels, Mat guess,
+                           double dispersion, bool expected, Codes entry_row, Codes entry_column,
+                           Draws draws, Vec shift, Vec others, double tolerance, int most,
+                           int threads) {
     const Pass run = pass_of(family, link);
-    const size_t n = y.size(), q = Z.shape(1), k = entry_row.size();
+    const size_t n = Y.shape(1), q = Z.shape(1), p = X.shape(1), k = entry_row.size();
+    const bool drawing = draws.shape(0) > 0;
+    const size_t m = drawing ? draws.shape(0) : Y.shape(0);
     if (!run || q < 1 || q > 6) throw std::invalid_argument("no compiled criterion for this model");
     if (!n || levels < 1 || offset.size() != n || X.shape(0) != n || Z.shape(0) != n ||
-        codes.size() != n || eta.size() != n || (weights.size() && weights.size() != n) ||
-        entry_column.size() != k)
+        codes.size() != n || guess.shape(0) != Y.shape(0) || guess.shape(1) != n ||
+        (weights.size() && weights.size() != n) || entry_column.size() != k ||
+        shift.size() != m || (drawing && (Y.shape(0) != 1 || !draws.shape(1))))
         throw std::invalid_argument("arrays of shapes that do not fit");
     for (size_t j = 0; j < k; ++j)
         if (entry_row.data()[j] < 0 || entry_row.data()[j] >= int(q) ||
             entry_column.data()[j] < 0 || entry_column.data()[j] >= int(q))
             throw std::invalid_argument("an entry outside Lambda");
-    LevelSorted data = sorted(y, weights, offset, X, Z, codes, levels, eta);
-    const bool shaped = family == "negative_binomial" && top < int64_t(n);
-    const Tables tables(shaped ? top : -1, dispersion, true);
-    const Setting set{dispersion, std::log(dispersion), std::log1p(dispersion), false,
-                      shaped ? tables.rising.data() : nullptr,
-                      shaped ? tables.beyond_log.data() : nullptr,
-                      shaped ? tables.beyond_both.data() : nullptr};
-    OneFactor f{run, set, data.y.data(), data.w.empty() ? nullptr : data.w.data(),
-                data.offset.data(), data.X.data(), data.Z.data(), data.pointer.data(),
-                data.levels(), data.p, false, expected, nullptr, nullptr, entry_row.data(),
-                entry_column.data(), int(k), false, false, nullptr, nullptr, nullptr, nullptr,
-                nullptr, 0};
-    Fitted out;
-    NewtonSearch search(data, f, shift, tolerance, most, threads);
+    for (size_t j = 0; j < draws.size(); ++j)
+        if (draws.data()[j] < 0 || draws.data()[j] >= levels)
+            throw std::invalid_argument("a draw of what is no level");
+    const Shared shared{family, run, offset.data(), X.data(), Z.data(),
+                        weights.size() ? weights.data() : nullptr, int64_t(n), dispersion,
+                        expected, entry_row.data(), entry_column.data(), int(k), tolerance, most,
+                        std::vector<double>(others.data(), others.data() + others.size())};
+    const LevelSorted whole = sorted(shared, codes.data(), levels, int(p), int(q));
+    const size_t J = drawing ? draws.shape(1) : size_t(levels);
+    const Results results(m, drawing ? 0 : n, k, p, J, q);
     {
         nb::gil_scoped_release free;
-        FixedStart first(data, run, set);
-        if (first.find()) {
-            out.scale = first.scale;
-            out.beta = first.beta;
-            first.rescale();
-            std::vector<double> start(k + data.p), square;
-            first.moments(entry_row.data(), entry_column.data(), int(k), start.data());
-            std::copy(first.beta.begin(), first.beta.end(), start.begin() + k);
-            out.found = search.find(start) && search.fixed_information(square);
-            if (out.found) {
-                out.least_information = least_eigenvalue(square, data.p);
-                finish(data, f, search.here, out);
-            }
-        }
+        const int within = m > 1 ? 1 : threads;
+        share(int64_t(m), threads, 1, [&](int64_t i) {
+            LevelSorted data =
+                drawing ? drawn(whole, draws.data() + i * J, int64_t(J)) : whole;
+            const int64_t row = drawing ? 0 : i * int64_t(n);
+            fill(shared, Y.data() + row, guess.data() + row, data);
+            if (!data.rows()) return;
+            fit(shared, data, shift.data()[i], within, results.of(size_t(i)));
+        });
     }
-    if (!out.found) return nb::none();
-    const Place &best = search.here;
-    const size_t m = k + data.p, J = size_t(data.levels());
-    return nb::make_tuple(array(best.at, {m}), best.value, array(best.gradient, {m}),
-                          array(best.hessian, {m, m}), array(best.u, {J, q}),
-                          array(best.scores, {J, q}), array(best.Xi, {q, q}),
-                          array(out.eta, {n}), array(out.beta, {size_t(data.p)}), out.scale,
-                          best.decrease, search.evaluations, out.least_information,
-                          out.least_weight);
+    return results.tuple();
 }
 
 }  // namespace
 
 void bind_one_factor_fit(nb::module_ &m) {
     using a = nb::arg;
-    m.def("one_factor_fit", &one_factor_fit, a(), a(), a().noconvert(), a().noconvert(),
+    m.def("one_factor_fits", &one_factor_fits, a(), a(), a().noconvert(), a().noconvert(),
           a().noconvert(), a().noconvert(), a().noconvert(), a().noconvert(), a(),
-          a().noconvert(), a(), a(), a(), a().noconvert(), a().noconvert(), a(), a(), a(), a());
+          a().noconvert(), a(), a(), a().noconvert(), a().noconvert(), a().noconvert(),
+          a().noconvert(), a().noconvert(), a(), a(), a());
 }
 
 }  // namespace mixeff::rows
+

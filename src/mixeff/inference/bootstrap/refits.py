@@ -1,7 +1,7 @@
-"""Fits of blocks of responses: all at once by the batch engine, or one by one.
+"""Fits of blocks of responses: all at once by the batch engines, or one by one.
 
-Generalized models, and statistics that need a fit, are refitted one after the other, each from
-the estimates of the fit. Threads then work within a fit, and results do not depend on them.
+Statistics that need a fit are taken from refits, one after the other, each from the estimates of
+the fit. Threads then work within a fit, and results do not depend on them.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 
 from mixeff.errors import MixeffError, MixeffWarning, OptionError
 from mixeff.generalized.estimate import GeneralizedEstimate
+from mixeff.generalized.many import ManyGeneralized
 from mixeff.generalized.notes import is_advice
 from mixeff.inference.bootstrap.statistics import Statistic
 from mixeff.inference.bootstrap.tally import Tally
 from mixeff.linear.many import Batch, ManyEstimates
 from mixeff.model.again import refit
+from mixeff.model.generalized_many import Refits
 from mixeff.model.progress import ProgressBar
 
 if TYPE_CHECKING:
@@ -71,10 +73,43 @@ def _silent(done: int) -> None:
 
 def fitter(fit: MixedModel, statistic: Statistic, threads: int | None) -> FitBlock:
     """The fastest way to the statistic."""
-    estimate = fit.estimate
-    if isinstance(estimate, GeneralizedEstimate) or statistic.of_many is None:
+    if statistic.of_many is None:
         return _one_by_one(fit, statistic, threads)
+    if isinstance(fit.estimate, GeneralizedEstimate):
+        return _generalized(fit, statistic, threads)
     return _together(fit, statistic, threads)
+
+
+def _generalized(fit: MixedModel, statistic: Statistic, threads: int | None) -> FitBlock:
+    refits = Refits.of(with_threads(fit, threads), threads)
+
+    def fit_block(Y: Floats, first: int, tally: Tally, show: Callable[[int], None]) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", MixeffWarning)  # what they say is counted
+            found = refits.estimates(Y, lambda done: show(first + done))
+        record_many(refits, found, np.arange(first, first + Y.shape[1]), statistic, tally)
+
+    return fit_block
+
+
+def record_many(
+    refits: Refits,
+    found: ManyGeneralized,
+    at: NDArray[np.int64],
+    statistic: Statistic,
+    tally: Tally,
+) -> None:
+    """Take the statistic from many fits, each at its place; failures are counted."""
+    assert statistic.of_many is not None
+    tally.values[at] = statistic.of_many(found)
+    tally.singular[at] = refits.singular(found)
+    tally.unconverged[at] = ~found.converged
+    for j, error in found.errors.items():
+        tally.unconverged[at[j]] = False
+        tally.fail(int(at[j]), error)
+    for sentences in found.troubles.values():
+        for sentence in sentences:
+            tally.say(sentence)
 
 
 def _together(fit: MixedModel, statistic: Statistic, threads: int | None) -> FitBlock:

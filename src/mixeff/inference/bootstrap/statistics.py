@@ -10,9 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixeff.errors import OptionError
+from mixeff.generalized.estimate import GeneralizedEstimate
 from mixeff.inference.bootstrap.parameters import parameter_names, parameters, parameters_of_fit
+from mixeff.model.scales import has_scale
 
 if TYPE_CHECKING:
+    from mixeff.generalized.many import ManyGeneralized
     from mixeff.linear.many import ManyEstimates
     from mixeff.model.mixed import MixedModel
 
@@ -29,31 +32,44 @@ class Statistic:
     observed : (k,) array, of the fit itself
     of_fit : callable, fit -> (k,) array
     of_many : callable or None
-        Estimates of m replicates -> (m, k) array; None where fits are needed.
+        Estimates of m replicates -> (m, k) array; None where fits are needed. The estimates are
+        ``ManyEstimates`` of a linear model, ``ManyGeneralized`` of a generalized one.
     """
 
     names: tuple[str, ...]
     observed: Floats
     of_fit: Callable[[MixedModel], Floats]
-    of_many: Callable[[ManyEstimates], Floats] | None
+    of_many: Callable[[Any], Floats] | None
 
 
 def all_parameters(fit: MixedModel) -> Statistic:
     """The standard set."""
 
-    def of_many(found: ManyEstimates) -> Floats:
+    estimate = fit.estimate
+
+    def of_linear(found: ManyEstimates) -> Floats:
         return parameters(fit.design, found.theta, found.beta, found.sigma, found.sigma)
 
+    def of_generalized(found: ManyGeneralized) -> Floats:
+        assert isinstance(estimate, GeneralizedEstimate)
+        sigma = np.sqrt(found.dispersion) if has_scale(estimate) else None
+        return parameters(fit.design, found.theta, found.beta, np.ones_like(found.loglik), sigma)
+
+    generalized = isinstance(estimate, GeneralizedEstimate)
+    of_many = of_generalized if generalized else of_linear
     return Statistic(parameter_names(fit), parameters_of_fit(fit), parameters_of_fit, of_many)
 
 
 def log_likelihood(fit: MixedModel) -> Statistic:
     """The log-likelihood, that of REML where the fit is one."""
+    generalized = isinstance(fit.estimate, GeneralizedEstimate)
+
+    def of_many(found: Any) -> Floats:
+        values: Floats = found.loglik if generalized else -0.5 * found.criterion
+        return values[:, None]
+
     return Statistic(
-        ("loglik",),
-        np.array([fit.loglik]),
-        lambda one: np.array([one.loglik]),
-        lambda found: -0.5 * found.criterion[:, None],
+        ("loglik",), np.array([fit.loglik]), lambda one: np.array([one.loglik]), of_many
     )
 
 
