@@ -255,10 +255,22 @@ ERRORS: list[tuple[str, Callable[[], Any], type[Exception], list[str]]] = [
         ["constant", "failure"],
     ),
     (
-        "refit_many",
-        lambda: counts().refit_many(np.ones((236, 2))),
-        errors.OptionError,
-        ["m.refit(y)"],
+        "refit_many with the same count everywhere",
+        lambda: counts().refit_many(np.column_stack([epil()["y"], np.ones(236)])),
+        errors.DataError,
+        ["column 1 (counted from 0)", "1 of 2", "constant"],
+    ),
+    (
+        "refit_many with counts below zero",
+        lambda: counts().refit_many(np.arange(472).reshape(236, 2) - 3.0),
+        errors.DataError,
+        ["column 0", "below zero", "row 0"],
+    ),
+    (
+        "refit_many with successes in the place of proportions",
+        lambda: binomial().refit_many(np.full((56, 2), 2.0)),
+        errors.DataError,
+        ["outside [0, 1]", "proportion"],
     ),
     (
         "anova of counts and a normal response",

@@ -49,10 +49,15 @@ def edge_of_means(design: Design, evaluation: LaplaceEvaluation) -> list[str]:
 
 def means_may_touch(family: Family) -> bool:
     """Whether the link lets means pass an edge the distribution has."""
-    if family.name == "gaussian" or not isinstance(family.link, BaseLink):
-        return False
-    lower, upper = family.link.mean_range
+    lower, upper = _mean_range(family)
     return lower < 0.0 or (family.name == "binomial" and upper > 1.0)
+
+
+def _mean_range(family: Family) -> tuple[float, float]:
+    """What the link lets pass; nothing to speak of where there is no edge or it is not known."""
+    if family.name == "gaussian" or not isinstance(family.link, BaseLink):
+        return 0.0, 1.0
+    return family.link.mean_range
 
 
 def at_the_edge(family: Family, eta: Floats) -> tuple[str, NDArray[np.bool_]]:
@@ -60,9 +65,8 @@ def at_the_edge(family: Family, eta: Floats) -> tuple[str, NDArray[np.bool_]]:
     none = np.zeros(eta.size, dtype=np.bool_)
     if not means_may_touch(family):
         return "", none
-    name, link = family.name, family.link
-    mu = link.mu(eta)
-    lower, upper = link.mean_range
+    name, mu = family.name, family.link.mu(eta)
+    lower, upper = _mean_range(family)
     low = mu <= _NEAR * float(np.abs(mu).mean()) if lower < 0.0 else none
     high = mu >= 1.0 - _NEAR if name == "binomial" and upper > 1.0 else none
     return " or ".join(e for e, m in (("zero", low), ("one", high)) if m.any()), low | high

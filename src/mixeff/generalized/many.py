@@ -24,7 +24,7 @@ from mixeff.generalized.findings import Findings, Numbers
 from mixeff.generalized.fit import find_optimum
 from mixeff.generalized.laplace import LaplaceEvaluation
 from mixeff.generalized.small import Small
-from mixeff.generalized.small_model import Searches, SmallModel
+from mixeff.generalized.small_model import Draws, Searches, SmallModel
 from mixeff.generalized.working import GeneralizedModel
 from mixeff.linear.many import responses_at_once
 from mixeff.optimize import Optimum
@@ -161,6 +161,33 @@ class GeneralizedBatch:
                 watch(done)
         return out
 
+    def draws(self, levels: Draws) -> tuple[ManyGeneralized, NDArray[np.bool_]]:
+        """Fit the data made of levels of the one grouping factor, drawn with replacement.
+
+        Parameters
+        ----------
+        levels : (m, J) int64 array
+            Repeated ones count as different.
+
+        Returns
+        -------
+        estimates, (m,) boolean array
+            Where it is false the compiled search says nothing, or a note of trouble may be due:
+            the fit is to be made from the rows.
+        """
+        design, small = self.design, self.small
+        k, m = sum(t.n_theta for t in design.random), levels.shape[0]
+        out = ManyGeneralized.of_size(m, k, design.X.shape[1])
+        found = None
+        if small is not None:
+            found = small.search(np.reshape(design.response, (1, -1)), levels)
+        if small is None or found is None:
+            return out, np.zeros(m, dtype=np.bool_)
+        sizes = np.bincount(design.random[0].codes, minlength=design.random[0].n_levels)
+        known = small.good(found) & small.sound(found, sizes[levels].sum(axis=1))
+        write_searches(small, found, np.arange(m), known, out)
+        return out, known
+
     def _compiled(
         self, small: SmallModel, Y: Floats, wanted: Indices, out: ManyGeneralized
     ) -> Indices:
@@ -177,7 +204,7 @@ class GeneralizedBatch:
         write_searches(small, found, wanted, good, out)
         doubtful = np.flatnonzero(good & ~small.sound(found, self.design.n))
         for i in doubtful:
-            one = Small.of(small, found.only(i), rows[i], time.perf_counter())
+            one = Small.of(small, found.only(int(i)), rows[i], time.perf_counter())
             if said := one.troubles():
                 out.troubles[int(wanted[i])] = said
         return wanted[~good]

@@ -79,7 +79,7 @@ class Searches(NamedTuple):
 
     def only(self, i: int) -> Searches:
         """One of them, as one of one."""
-        return Searches(*(part[i : i + 1] for part in self))
+        return Searches._make(part[i : i + 1] for part in self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +182,7 @@ class SmallModel:
                 self.control.laplace == "expected" and names not in CANONICAL,
                 entries.rows,
                 entries.columns,
-                draws,
+                np.ascontiguousarray(draws, dtype=np.int64),
                 shift,
                 np.concatenate([_NONE, *extra_starts(self.partition, more)]),
                 self.control.tolerance,
@@ -206,7 +206,7 @@ class SmallModel:
         return ended & np.fromiter(each, dtype=np.bool_, count=found.value.size)
 
     def sound(self, found: Searches, n: Floats | int) -> NDArray[np.bool_]:
-        """(m,) fits of which no note of trouble can be due: see the conditions of ``notes.troubles``.
+        """(m,) fits without a note of trouble for sure; ``notes.troubles`` has the conditions.
 
         The Hessian the search ended with is positive definite, and so is that of the caller's
         parameters, which are others of the same covariances: the one is congruent to the other
@@ -247,7 +247,7 @@ def _curvatures(hessians: Floats) -> Floats:
 
 
 def _interior(partition: Partition, theta: Floats) -> bool:
-    """Whether ``optimize`` would leave the optimum: no small variance, columns in order."""
+    """Whether ``optimize`` would leave the optimum as it is: no small variance, no other order."""
     for structure, part in zip(partition.structures, partition.split(theta), strict=True):
         if structure.size == 1:
             if not part[0] >= SNAP:

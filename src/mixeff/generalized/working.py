@@ -254,9 +254,7 @@ def working_generalized(
     partition = made.partition
     groups = []
     for g, members in enumerate(partition.members):
-        Z = in_order(
-            np.hstack([random[t].apply(design.random[t].values) for t in members]), order
-        )
+        Z = in_order(np.hstack([random[t].apply(design.random[t].values) for t in members]), order)
         if sibling is None:
             term = design.random[members[0]]
             groups.append(LevelRows.of(in_order(term.codes, order), term.n_levels, Z))

@@ -53,9 +53,7 @@ class Refits:
         )
         return cls(fit, batch)
 
-    def estimates(
-        self, Y: Floats, watch: Callable[[int], None] | None = None
-    ) -> ManyGeneralized:
+    def estimates(self, Y: Floats, watch: Callable[[int], None] | None = None) -> ManyGeneralized:
         """Estimates of the columns of Y (n, m), finite, on the rows of the fit."""
         return self.batch.fit(Y, impossible(self.fit, Y), watch)
 
@@ -77,7 +75,7 @@ def impossible(fit: MixedModel, Y: Floats) -> dict[int, MixeffError]:
     """Which columns `refit` refuses, and what it says; they are warned of once."""
     family, weights = fit.request.family, fit.design.weights
     assert family is not None
-    n, m = Y.shape
+    m = Y.shape[1]
     if not m:
         return {}
     rows = np.ascontiguousarray(Y.T)

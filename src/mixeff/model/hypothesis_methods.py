@@ -242,6 +242,12 @@ class HypothesisMethods:
         their distribution as it is if the term has no effect, and models with and without the term
         are fitted to each rearrangement by maximum likelihood (Freedman and Lane 1983).
 
+        Residuals of a generalized model are not exchangeable, as their variance follows the mean.
+        Its responses are, between observations that differ in nothing the model without the term
+        knows of; rearranging those is exact, without an assumption on the shape of the random
+        effects. Where a continuous predictor leaves no two observations alike there is no such
+        test: `mixeff.bootstrap_lrt` is left.
+
         Parameters
         ----------
         terms : str, sequence of str or None
@@ -257,9 +263,17 @@ class HypothesisMethods:
             signs, which needs symmetry instead. None takes ``within`` for a term that varies among
             rows with the same random effects (in a model without random slopes), else ``groups``
             for a term that is constant in groups that are alike, else ``signs``.
+
+            For a generalized model: ``within`` permutes responses among rows with the same random
+            effects, other predictors, offset and weights; counts of a binomial are dealt out anew
+            to the trials of such rows (``cbind(successes, failures)``, or trials as weights),
+            which assumes no variation beyond the binomial. ``groups`` exchanges the responses of
+            whole levels of the one grouping factor between levels that agree in size, other
+            predictors, offset and weights. None takes ``within`` if half of the rows can move,
+            else the one in which more can.
         within : str, optional
             Grouping factor within whose levels rows are permuted. None permutes where all random
-            effects are the same.
+            effects are the same. Linear models only.
         threads, progress : as `bootstrap` takes them
 
         Returns
@@ -271,8 +285,8 @@ class HypothesisMethods:
         Raises
         ------
         OptionError
-            Nothing can be exchanged: crossed factors without replicates, too few groups, a
-            generalized model.
+            Nothing can be exchanged: crossed factors without replicates, too few groups,
+            observations of a generalized model of which no two are alike.
 
         Examples
         --------

@@ -17,7 +17,6 @@ from mixeff.model.precision_methods import PrecisionMethods
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mixeff.model.fit import LinearMixedModel
     from mixeff.model.mixed import MixedModel
     from mixeff.model.refit_many import ManyFits
     from mixeff.report.summary import SummaryTable

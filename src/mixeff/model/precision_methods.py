@@ -113,8 +113,9 @@ class PrecisionMethods:
         cluster : str, optional
             Grouping factor whose levels ``kind="case"`` resamples; None is the outermost.
         threads : int, optional
-            None takes that of the fit's ``control``. A generalized model, or one with
-            ``statistic``, is refitted one replicate after the other, with threads within a fit.
+            None takes that of the fit's ``control``. With ``statistic``, and for generalized
+            models but small ones with one grouping factor, replicates are fitted one after the
+            other, with threads within a fit.
         progress : bool, optional
             Show a bar on standard error; None shows it when a person watches.
 

@@ -159,7 +159,7 @@ def refit_many(
         progress = fit.request.control.progress
     with ProgressBar(values.shape[1], progress) as bar:
         if isinstance(fit.estimate, GeneralizedEstimate):
-            return _generalized(fit, Y, values, threads, bar)
+            return _generalized(fit, fit.estimate, Y, values, threads, bar)
         return _linear(fit, values, threads, bar)
 
 
@@ -188,7 +188,12 @@ def _linear(fit: MixedModel, values: Floats, threads: int | None, bar: ProgressB
 
 
 def _generalized(
-    fit: MixedModel, Y: ArrayLike, values: Floats, threads: int | None, bar: ProgressBar
+    fit: MixedModel,
+    estimate: GeneralizedEstimate,
+    Y: ArrayLike,
+    values: Floats,
+    threads: int | None,
+    bar: ProgressBar,
 ) -> ManyFits:
     from mixeff.model.generalized_many import Refits
 
@@ -199,7 +204,7 @@ def _generalized(
         error, others = found.errors[column], len(found.errors)
         raise type(error)(
             f"refit_many: {_name(Y, column)} of the responses cannot be fitted "
-            f"({others} of {values.shape[1]} columns cannot). {error}"
+            f"({others} of {values.shape[1]} columns cannot). {str(error).removeprefix('refit: ')}"
         )
     if found.troubles:
         column = min(found.troubles)
@@ -221,7 +226,7 @@ def _generalized(
         evaluations=found.evaluations,
         names=fit.design.names,
         theta_names=_theta_names(fit),
-        dispersion=None if fit.estimate.dispersion is None else found.dispersion,
+        dispersion=None if estimate.dispersion is None else found.dispersion,
         troubles=found.troubles,
     )
 
@@ -254,7 +259,7 @@ def _checked(fit: MixedModel, Y: ArrayLike) -> Floats:
     if bad:
         row = int(np.flatnonzero(~np.isfinite(values[:, bad[0]]))[0])
         raise DataError(
-            f"refit_many: {_name(Y, bad[0])} of the responses is missing or infinite "
+            f"refit_many: {_name(Y, int(bad[0]))} of the responses is missing or infinite "
             f"(first: row {int(fit.design.rows[row])}, counted from 0); {len(bad)} of "
             f"{values.shape[1]} columns are. Leave such columns out, or fit them one by one with "
             "update(data=...), which leaves out rows."

@@ -94,6 +94,35 @@ def test_scale_of_a_gamma_model_is_a_parameter():
         np.testing.assert_allclose(row, parameters(fit.refit(y)), rtol=1e-9)
 
 
+def test_failures_of_generalized_replicates_are_counted():
+    # Successes are rare: among the draws are responses of failures alone, which have no fit.
+    data = pd.DataFrame({"g": np.repeat(np.arange(10), 4), "y": np.zeros(40)})
+    data.loc[[3, 17, 18], "y"] = 1.0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fit = mx.glmer("y ~ 1 + (1 | g)", data, family="binomial")
+    found = fit.bootstrap(200, seed=1)
+    none = (blocks(fit, seed=1, m=200) == 0).all(axis=0)
+    assert none.any()
+    np.testing.assert_array_equal(found.failed, none)
+    assert np.isnan(found.draws[none]).all()
+    assert np.isfinite(found.draws[~none]).all()
+    assert not found.unconverged[none].any()
+    (said,) = (n for sentence, n in found.messages.items() if "is failure" in sentence)
+    assert said == none.sum()
+    np.testing.assert_array_equal(fit.bootstrap(200, seed=1, threads=2).draws, found.draws)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        fit.bootstrap(20, seed=1)
+    assert told == []
+
+
+def test_a_callers_statistic_of_a_generalized_model(cbpp):
+    # Its replicates are fits: the same numbers as by the batch engine.
+    plain, own = cbpp.bootstrap(5, seed=2), cbpp.bootstrap(5, seed=2, statistic=lambda m: m.fixef)
+    np.testing.assert_allclose(own.draws, plain.draws[:, 1:], rtol=1e-9)
+
+
 def test_same_draws_for_any_number_of_threads_and_replicates(sleep):
     first = sleep.bootstrap(1100, seed=5, threads=1)  # more than one block of 1024
     np.testing.assert_array_equal(first.draws, sleep.bootstrap(1100, seed=5, threads=2).draws)

@@ -7,10 +7,12 @@ import pandas as pd
 import pytest
 
 import mixeff as mx
-from mixeff.inference.bootstrap.cases import _fitter, clusters_of
+from mixeff.inference.bootstrap.cases import _compiled, _fitter, _from_rows, clusters_of
 from mixeff.inference.bootstrap.parameters import parameter_names, parameters_of_fit
+from mixeff.inference.bootstrap.refits import silent
 from mixeff.inference.bootstrap.statistics import all_parameters, of_function
 from mixeff.inference.bootstrap.tally import Tally
+from mixeff.model.generalized_many import Refits
 
 
 def stacked(data, column, levels, groups):
@@ -152,7 +154,7 @@ def test_sums_take_no_statistic_of_the_caller():
     same = np.arange(18)
     for statistic in (all_parameters(fit), of_function(fit, parameters_of_fit)):
         tally = Tally.of_size(1, 4)
-        _fitter(fit, clusters, statistic, 1)(same, 0, tally)
+        _fitter(fit, clusters, statistic, 1)(same[None, :], 0, tally, silent)
         # Every level once is the data: the fit itself.
         np.testing.assert_allclose(tally.values[0], parameters_of_fit(fit), rtol=1e-7)
 
@@ -173,3 +175,46 @@ def test_troubles_of_generalized_fits_are_counted():
     assert without > 0
     separated = [n for sentence, n in found.messages.items() if "treatmentb" in sentence]
     assert sum(separated) == without
+
+
+def test_compiled_draws_are_those_of_the_rows():
+    # The same draws by the search from the rows of each, in other working coordinates; both end
+    # where the gradient is zero to rounding.
+    fit = mx.glmer(
+        "cbind(incidence, size - incidence) ~ period + (1 | herd)",
+        mx.load_dataset("cbpp"),
+        family="binomial",
+    )
+    clusters, statistic = clusters_of(fit.design, None), all_parameters(fit)
+    levels = np.random.default_rng(5).integers(15, size=(40, 15))
+    tallies = []
+    for make in (_compiled, _from_rows):
+        tally = Tally.of_size(40, len(statistic.names))
+        make(fit, clusters, statistic, 1)(levels, 0, tally, silent)
+        tallies.append(tally)
+    compiled, rows = tallies
+    np.testing.assert_allclose(compiled.values, rows.values, rtol=1e-7, atol=1e-7)
+    for part in ("failed", "singular", "unconverged"):
+        np.testing.assert_array_equal(getattr(compiled, part), getattr(rows, part))
+    assert compiled.messages == rows.messages
+
+
+def test_a_draw_of_every_level_is_the_fit():
+    data = mx.load_dataset("epil")
+    fit = mx.glmer(
+        "y ~ trt + base + (1 | subject)", data, family="poisson", offset=0.1 * data["V4"]
+    )
+    refits = Refits.of(fit, 1)
+    found, known = refits.batch.draws(np.stack([np.arange(59), np.arange(59)[::-1]]))
+    assert known.all()
+    for j in range(2):
+        np.testing.assert_allclose(found.beta[j], fit.fixef, rtol=1e-9)
+        assert found.loglik[j] == pytest.approx(fit.loglik, abs=1e-9)
+
+
+def test_draws_of_models_beyond_the_compiled_search():
+    fit = mx.glmer_nb("y ~ trt + (1 | subject)", mx.load_dataset("epil"))
+    assert not Refits.of(fit, 1).batch.draws(np.zeros((2, 59), dtype=np.int64))[1].any()
+    one, two = (fit.bootstrap(3, kind="case", seed=1, threads=t) for t in (1, 2))
+    np.testing.assert_array_equal(one.draws, two.draws)
+    assert np.isfinite(one.draws).all()

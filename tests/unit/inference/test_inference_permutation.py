@@ -253,13 +253,3 @@ def test_crossed_factors():
     assert fit.permutation_test("w", nsim=20, seed=1)["scheme"] == ("within",)
     with pytest.raises(mx.OptionError, match=r"are crossed.*bootstrap_lrt"):
         fit.permutation_test("v")
-
-
-def test_generalized_models_are_refused():
-    fit = mx.glmer(
-        "cbind(incidence, size - incidence) ~ period + (1 | herd)",
-        mx.load_dataset("cbpp"),
-        family="binomial",
-    )
-    with pytest.raises(mx.OptionError, match="variance follows the mean"):
-        fit.permutation_test()

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 import mixeff as mx
-from mixeff.errors import ComparisonError, ComparisonWarning, DataError, OptionError
+from mixeff.errors import ComparisonError, ComparisonWarning, DataError, DesignError, OptionError
 from mixeff.model.effects import conditional_covariances
 from mixeff.model.generalized_effects import as_linear
 from mixeff.model.generalized_fit import GeneralizedMixedModel
@@ -307,7 +307,7 @@ def test_short_print_has_family_and_criteria(cbpp: GeneralizedMixedModel) -> Non
 
 
 def test_wrong_arguments(cbpp: GeneralizedMixedModel) -> None:
-    with pytest.raises(OptionError, match="only linear models"):
+    with pytest.raises(DesignError, match=r"column 0 .*every one of the 56 rows used is failure"):
         cbpp.refit_many(np.zeros((56, 2)))
     with pytest.raises(OptionError, match="kind must be one of"):
         cbpp.residuals("martingale")

@@ -17,12 +17,19 @@ from numpy.typing import NDArray
 from mixeff.design.binomial import check_varies
 from mixeff.errors import DesignError, MixeffError, OptionError
 from mixeff.generalized.estimate import GeneralizedEstimate
-from mixeff.inference.bootstrap.refits import UNCONVERGED, record, with_threads
+from mixeff.inference.bootstrap.refits import (
+    UNCONVERGED,
+    record,
+    record_many,
+    silent,
+    with_threads,
+)
 from mixeff.inference.bootstrap.statistics import Statistic
 from mixeff.inference.bootstrap.tally import Tally
-from mixeff.linear.many import ManyEstimates
+from mixeff.linear.many import ManyEstimates, responses_at_once
 from mixeff.linear.resampled import LevelSums
 from mixeff.model.again import recipe
+from mixeff.model.generalized_many import Refits
 from mixeff.model.progress import ProgressBar
 
 if TYPE_CHECKING:
@@ -33,8 +40,9 @@ Floats = NDArray[np.float64]
 Codes = NDArray[np.int32]
 Longs = NDArray[np.int64]
 _MOST_SUMS = 50_000_000  # numbers kept for sums per level, 400 MB
-FitLevels = Callable[[Longs, int, Tally], None]
-"""Fits the data made of some levels and writes at a position."""
+Show = Callable[[int], None]
+FitLevels = Callable[[Longs, int, Tally, Show], None]
+"""Fits the data made of levels (m, J), writes from a position on, and tells how many are done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +111,16 @@ def replicate_cases(
     threads: int | None,
     progress: bool | None,
 ) -> Tally:
-    """Draw levels and fit, ``nsim`` times. Replicate j has one seed whatever their number."""
-    fit_levels = _fitter(fit, clusters, statistic, threads)
+    """Draw and fit ``nsim`` times. Replicate j has one seed whatever their number."""
     tally = Tally.of_size(nsim, len(statistic.names))
     # One stream: a replicate takes the next J numbers of it.
-    rng = np.random.default_rng(seed)
+    rng, J = np.random.default_rng(seed), clusters.n_levels
     with ProgressBar(nsim, progress) as bar:
-        for at in range(nsim):
-            levels = rng.integers(clusters.n_levels, size=clusters.n_levels)
-            fit_levels(levels, at, tally)
-            bar.show(at + 1)
+
+        def draw(_: int) -> Longs:
+            return rng.integers(J, size=J)
+
+        _fit_all(fit, clusters, statistic, threads, tally, draw, bar.show)
     return tally
 
 
@@ -123,27 +131,65 @@ def acceleration(
 
     Efron and Tibshirani (1993), eq. 14.15; zero where leaving out any level changes nothing.
     """
-    fit_levels = _fitter(fit, clusters, statistic, threads)
     tally = Tally.of_size(clusters.n_levels, len(statistic.names))
     everything = np.arange(clusters.n_levels)
-    for out in range(clusters.n_levels):
-        fit_levels(np.delete(everything, out), out, tally)
+    _fit_all(
+        fit, clusters, statistic, threads, tally, lambda out: np.delete(everything, out), silent
+    )
     shift = np.nanmean(tally.values, axis=0) - tally.values
     cubes, squares = np.nansum(shift**3, axis=0), np.nansum(shift**2, axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(squares > 0, cubes / (6.0 * squares**1.5), 0.0)
 
 
+def _fit_all(
+    fit: MixedModel,
+    clusters: Clusters,
+    statistic: Statistic,
+    threads: int | None,
+    tally: Tally,
+    levels_of: Callable[[int], Longs],
+    show: Callable[[int], None],
+) -> None:
+    """Fit what the levels of every replicate make, block by block."""
+    fit_levels = _fitter(fit, clusters, statistic, threads)
+    step = responses_at_once(fit.design.n)
+    for first in range(0, tally.failed.size, step):
+        count = range(first, min(first + step, tally.failed.size))
+        fit_levels(np.stack([levels_of(i) for i in count]), first, tally, show)
+
+
 def _fitter(
     fit: MixedModel, clusters: Clusters, statistic: Statistic, threads: int | None
 ) -> FitLevels:
-    """From sums per level where there is one factor, else from the rows."""
+    """The fastest way: sums per level or the compiled search with one factor, else the rows."""
     factors = {term.group for term in fit.design.random}
-    linear = not isinstance(fit.estimate, GeneralizedEstimate)
+    if len(factors) > 1 or statistic.of_many is None:
+        return _from_rows(fit, clusters, statistic, threads)
+    if isinstance(fit.estimate, GeneralizedEstimate):
+        return _compiled(fit, clusters, statistic, threads)
     sums = clusters.n_levels * (len(fit.design.names) + 1) ** 2
-    if linear and len(factors) == 1 and statistic.of_many is not None and sums <= _MOST_SUMS:
+    if sums <= _MOST_SUMS:
         return _from_sums(fit, statistic, threads)
     return _from_rows(fit, clusters, statistic, threads)
+
+
+def _compiled(
+    fit: MixedModel, clusters: Clusters, statistic: Statistic, threads: int | None
+) -> FitLevels:
+    """Many draws in one call; what it cannot do, or leaves doubtful, from the rows."""
+    refits = Refits.of(with_threads(fit, threads), threads)
+    from_rows = _from_rows(fit, clusters, statistic, threads)
+
+    def fit_levels(levels: Longs, first: int, tally: Tally, show: Show) -> None:
+        found, known = refits.batch.draws(levels)
+        record_many(refits, found, np.arange(first, first + len(levels)), statistic, tally)
+        for i in np.flatnonzero(~known):
+            tally.unconverged[first + i] = False
+            from_rows(levels[i : i + 1], first + int(i), tally, silent)
+        show(first + len(levels))
+
+    return fit_levels
 
 
 def _from_sums(fit: MixedModel, statistic: Statistic, threads: int | None) -> FitLevels:
@@ -152,7 +198,7 @@ def _from_sums(fit: MixedModel, statistic: Statistic, threads: int | None) -> Fi
     assert of_many is not None
     sums = LevelSums.of(fit.design, estimate, fit.request.control, threads)
 
-    def fit_levels(levels: Longs, at: int, tally: Tally) -> None:
+    def fit_one(levels: Longs, at: int, tally: Tally) -> None:
         found: ManyEstimates = sums.room(1)
         try:
             sums.fit(levels, found, 0)
@@ -164,6 +210,17 @@ def _from_sums(fit: MixedModel, statistic: Statistic, threads: int | None) -> Fi
         tally.unconverged[at] = not found.converged[0]
         if not found.converged[0]:
             tally.say(UNCONVERGED)
+
+    return _each(fit_one)
+
+
+def _each(fit_one: Callable[[Longs, int, Tally], None]) -> FitLevels:
+    """One replicate after the other."""
+
+    def fit_levels(levels: Longs, first: int, tally: Tally, show: Show) -> None:
+        for i, own in enumerate(levels):
+            fit_one(own, first + i, tally)
+            show(first + i + 1)
 
     return fit_levels
 
@@ -177,7 +234,7 @@ def _from_rows(
     first = np.concatenate([[0], np.cumsum(sizes)[:-1]])
     request = replace(like.request, start=_start(fit))
 
-    def fit_levels(levels: Longs, at: int, tally: Tally) -> None:
+    def fit_one(levels: Longs, at: int, tally: Tally) -> None:
         drawn = sizes[levels]
         ends = np.cumsum(drawn)
         places = np.arange(int(ends[-1])) - np.repeat(ends - drawn - first[levels], drawn)
@@ -191,7 +248,7 @@ def _from_rows(
 
         record(make, at, statistic, tally)
 
-    return fit_levels
+    return _each(fit_one)
 
 
 def _start(fit: MixedModel) -> Floats | None:

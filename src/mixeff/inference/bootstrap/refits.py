@@ -63,11 +63,11 @@ def replicate(
             Y = source.block(number, min(source.at_once, nsim - first))
             for i, (fit_block, _) in enumerate(fitters):
                 last = i == len(fitters) - 1
-                fit_block(Y, first, tallies[i], bar.show if last else _silent)
+                fit_block(Y, first, tallies[i], bar.show if last else silent)
     return tallies
 
 
-def _silent(done: int) -> None:
+def silent(done: int) -> None:
     """Nothing to show."""
 
 

@@ -43,7 +43,7 @@ def scheme_for(
         Nothing is exchangeable that way; the sentence says why.
     """
     blocks, name = _blocks(design, within)
-    movable = _varies_within(columns, blocks)
+    movable = varies_within(columns, blocks)
     if scheme == "within" or (scheme is None and within is not None):
         if not movable:
             raise OptionError(
@@ -53,7 +53,7 @@ def scheme_for(
         return within_blocks(blocks, name)
     if scheme is None and movable and _often(columns, blocks):
         return within_blocks(blocks, name)
-    outer = _outermost(design, label)
+    outer = outermost(design, label)
     if outer.n_levels < FEWEST:
         raise OptionError(
             f"permutation_test: {label} can only be tested by whole levels of {outer.group}, and "
@@ -66,7 +66,7 @@ def scheme_for(
             "weights or factors nested within, so they are not exchangeable. Use "
             'scheme="signs", which needs no such thing.'
         )
-    between = not _varies_within(columns, outer.codes.astype(np.int64))
+    between = not varies_within(columns, outer.codes.astype(np.int64))
     if scheme == "groups" or (scheme is None and alike and between):
         if not _varies_between(columns, outer):
             raise OptionError(
@@ -99,7 +99,7 @@ def _blocks(design: Design, within: str | None) -> tuple[Longs, str]:
     return codes, within
 
 
-def _varies_within(columns: Floats, blocks: Longs) -> bool:
+def varies_within(columns: Floats, blocks: Longs) -> bool:
     """Whether a column takes several values in some block."""
     order = np.argsort(blocks, kind="stable")
     same = np.diff(blocks[order]) == 0
@@ -122,7 +122,7 @@ def _varies_between(columns: Floats, outer: RandomTerm) -> bool:
     return bool((by_group != by_group[:1]).any())
 
 
-def _outermost(design: Design, label: str) -> RandomTerm:
+def outermost(design: Design, label: str) -> RandomTerm:
     """The factor in whose levels all others are nested: its levels are independent."""
     by_size = sorted(design.random, key=lambda t: t.n_levels)
     for outer in by_size:

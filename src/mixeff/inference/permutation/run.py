@@ -24,19 +24,29 @@ from mixeff.inference.bootstrap.responses import root_seed
 from mixeff.inference.bootstrap.run import check_threads, whole_number
 from mixeff.inference.bootstrap.statistics import log_likelihood
 from mixeff.inference.permutation.choosing import scheme_for
+from mixeff.inference.permutation.exchangeable import scheme_for_responses
 from mixeff.inference.permutation.schemes import SCHEMES, Rearranged, Scheme
-from mixeff.model.fitting import fit_design
+from mixeff.model.again import recipe
 from mixeff.model.linear_predictor import fixed_part
 from mixeff.model.options import choose, closest, refuse_unknown
 
 if TYPE_CHECKING:
     from mixeff.formula.tree import Term
-    from mixeff.model.fit import LinearMixedModel
     from mixeff.model.mixed import MixedModel
 
 Floats = NDArray[np.float64]
 
 ARGUMENTS = ("terms", "nsim", "seed", "scheme", "within", "threads", "progress")
+
+
+_FREEDMAN_LANE = (
+    "Likelihood-ratio statistics of ML fits with and without the term, among those of rearranged "
+    "data (Freedman and Lane: exact up to the estimation of the other coefficients)."
+)
+_EXACT = (
+    "Likelihood-ratio statistics of fits with and without the term, among those of rearranged data "
+    "(exact: only observations are exchanged that the model without the term cannot tell apart)."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +92,11 @@ def permutation_test(
     if within is not None and scheme not in (None, "within"):
         raise OptionError(f'permutation_test: within is for scheme="within", not "{scheme}".')
     root = root_seed(seed, "permutation_test")
-    if isinstance(fit.estimate, GeneralizedEstimate):
+    if within is not None and isinstance(fit.estimate, GeneralizedEstimate):
         raise OptionError(
-            "permutation_test: the residuals of a generalized model are not exchangeable, since "
-            "their variance follows the mean. Use mixeff.bootstrap_lrt."
+            "permutation_test: within is for linear models; the responses of a generalized model "
+            "are permuted among rows that agree in everything but the term, and those lie within "
+            "levels of all grouping factors."
         )
     chosen = _terms(fit, terms)
     full: Any = fit.refit_ml()
@@ -99,7 +110,7 @@ def permutation_test(
 
 
 def _test(
-    full: LinearMixedModel,
+    full: Any,
     term: Term,
     nsim: int,
     seed: np.random.SeedSequence,
@@ -115,10 +126,15 @@ def _test(
             "is the same."
         )
     own = _own_columns(full, term)
-    how = scheme_for(full.design, full.design.X[:, own], term.label, scheme, within)
-    null = fit_design(replace(full.request, start=None), smaller)
-    mean = fixed_part(null.design, null.estimate.beta)
-    source = Rearranged.of(mean, full.design.response - mean, how, seed, nsim)
+    columns, response = full.design.X[:, own], full.design.response
+    null: Any = recipe(full).fit(replace(full.request, start=None), smaller)
+    if isinstance(full.estimate, GeneralizedEstimate):
+        how = scheme_for_responses(full, smaller, columns, term.label, scheme)
+        mean = np.zeros_like(response)
+    else:
+        how = scheme_for(full.design, columns, term.label, scheme, within)
+        mean = fixed_part(null.design, null.estimate.beta)
+    source = Rearranged.of(mean, response - mean, how, seed, nsim)
     count = int(how.arrangements) if source.exhaustive else nsim
     fitters = [
         (fitter(m, s, threads), s) for m, s in ((m, log_likelihood(m)) for m in (null, full))
@@ -198,9 +214,7 @@ def _table(fit: MixedModel, labels: list[str], tests: list[TermTest]) -> Referen
             "p_value": np.array([t.p_value for t in tests]),
         },
         notes=(
-            "Likelihood-ratio statistics of ML fits with and without the term, among those of "
-            "rearranged data (Freedman and Lane: exact up to the estimation of the other "
-            "coefficients).",
+            _EXACT if isinstance(fit.estimate, GeneralizedEstimate) else _FREEDMAN_LANE,
             *sentences,
             *dict.fromkeys(note for t in tests for note in t.notes),
         ),
