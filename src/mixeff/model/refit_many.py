@@ -147,7 +147,9 @@ def refit_many(
     ((100, 2), True)
     >>> cbpp = mx.load_dataset("cbpp")
     >>> g = mx.glmer(
-    ...     "cbind(incidence, size - incidence) ~ period + (1 | herd)", cbpp, family="binomial"
+    ...     "cbind(incidence, size - incidence) ~ period + (1 | herd)",
+    ...     cbpp,
+    ...     family="binomial",
     ... )
     >>> mx.refit_many(g, g.simulate(100, seed=1)).beta.shape
     (100, 4)
