@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mixeff.errors import OptionError
 from mixeff.generalized.estimate import GeneralizedEstimate
 from mixeff.inference.coefficients import covariance
 from mixeff.inference.method import Method, method_of
 from mixeff.inference.table import ResultTable
 from mixeff.inference.tails import t_quantile
+from mixeff.model.options import check_level
 from mixeff.model.scales import has_scale
 
 if TYPE_CHECKING:
@@ -71,8 +71,7 @@ def wald_intervals(
     OptionError
         ``level`` is not between 0 and 1.
     """
-    if not 0 < level < 1:
-        raise OptionError(f"confint: level must lie between 0 and 1, not {level!r}.")
+    check_level("confint", level)
     p = estimate.beta.size
     matrix = covariance(estimate) if method is None else method.covariance
     df = np.full(p, np.inf) if method is None else method.df(np.eye(p))

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from mixeff.design.build import build_design
 from mixeff.design.design import Design
 from mixeff.design.rank import independent_columns
-from mixeff.errors import DesignError, FormulaError, OptionError
+from mixeff.errors import DesignError, FormulaError
 from mixeff.formula import deparse, parse_expression, parse_formula
 from mixeff.formula.tree import Binary, Expression, Parenthesis
 from mixeff.frames.columns import open_frame
-from mixeff.model.options import refuse_unknown
+from mixeff.model.options import check_level, refuse_unknown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,8 +121,7 @@ class LmList:
         import pandas as pd
         from scipy.special import stdtrit
 
-        if not 0 < level < 1:
-            raise OptionError(f"confint: level must lie between 0 and 1, not {level!r}.")
+        check_level("confint", level)
         df = np.where(pooled, self.df_residual, self.nobs - self.rank).astype(float)
         sigma = np.where(pooled, self.sigma, self.sigmas)
         quantile = np.full(df.shape, np.nan)

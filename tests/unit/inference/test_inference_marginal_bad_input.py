@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+import numpy as np
 import pytest
 
 import mixeff as mx
@@ -39,13 +40,30 @@ CASES: list[tuple[Callable[[], Any], str]] = [
     (lambda: means(weight="equal"), 'no argument "weight". Did you mean "weights"'),
     (lambda: means().contrast("pairwize"), 'Did you mean "pairwise"'),
     (lambda: means().contrast(adjust="tuckey"), 'Did you mean "tukey"'),
-    (lambda: means().contrast([1, 0, -1]), "2 coefficients per contrast"),
+    (lambda: means().contrast([1, 0, -1]), r"3 coefficients for 2 estimates \(COMB0, COMB1\)"),
+    (lambda: means().contrast([[1, -1], [1]]), "1 coefficient for 2 estimates"),
+    (lambda: means().contrast({"a": "b"}), "'b' are no coefficients; give a named method"),
+    (lambda: means().contrast([]), "no coefficients; give a named method"),
+    (lambda: means().contrast({"a": {"0": 1, "2": -1}}), "'2' is none of the estimates"),
     (lambda: means().contrast({"a": [1, float("nan")]}), "finite numbers"),
     (lambda: means().contrast("trt.vs.ctrl", ref="2"), "give one of COMB0, COMB1"),
     (lambda: means().contrast("pairwise", ref="1"), 'ref is for "trt.vs.ctrl"'),
     (lambda: means().contrast(by="IQ"), "which is not in the table"),
     (lambda: means().contrast(by="COMB"), "nothing is left"),
-    (lambda: means().contrast(interaction=["poly", "eff"]), "2 kinds of contrast for 1 variables"),
+    (lambda: means().contrast(interaction=["poly", "eff"]), "kinds of contrast for 2, but what is"),
+    (lambda: means().contrast(interaction={"IQ": "poly"}), "for IQ, but what is compared is COMB"),
+    (lambda: means().test("a"), "null must be one number, not 'a'"),
+    (lambda: means().test([0, 1]), "null must be one number"),
+    (lambda: means().test(nul=1), 'Did you mean "null"'),
+    (lambda: means().letters(reverse="yes"), "reverse must be True or False, not 'yes'"),
+    (lambda: means().letters(alfa=0.1), 'Did you mean "alpha"'),
+    (lambda: means().joint_tests(bye="a"), 'Did you mean "by"'),
+    (lambda: fit().joint_tests(["IQ", "COMB", "GS"]), "no variable to test besides those of by"),
+    (lambda: fit().marginal_means(np.arange(99)), "not a value of type ndarray"),
+    (lambda: means(at={"class": "1"}), "'class' is a random grouping factor"),
+    (lambda: means(at={"COMB": ["0", "0"]}), r'at\["COMB"\] has 0 twice'),
+    (lambda: means(at={"IQ": [1, 2, 1.0]}), r'at\["IQ"\] has 1 twice'),
+    (lambda: fit().contrast("IQ", level="a"), "level must lie between 0 and 1, not 'a'"),
     (lambda: means().contrast(adjusted="none"), 'Did you mean "adjust"'),
     (lambda: means().letters(5), "alpha must lie between 0 and 1"),
     (lambda: means().regrid(), "on the scale of the response already"),
@@ -62,6 +80,28 @@ CASES: list[tuple[Callable[[], Any], str]] = [
 def test_refused(call: Callable[[], Any], sentence: str) -> None:
     with pytest.raises(mx.OptionError, match=sentence):
         call()
+
+
+def test_forms_of_coefficients_and_interactions() -> None:
+    pairs = means().contrast("pairwise")
+    for given in ({"0": 1, "1": -1}, {"x": {"COMB0": 1, "COMB1": -1}}, np.array([[1.0, -1.0]])):
+        table = means().contrast(given)
+        np.testing.assert_array_equal(table["estimate"], pairs["estimate"])
+    both = fit().marginal_means(["COMB", "IQ"], at={"IQ": [1.0, 2.0, 4.0]}, ddf="asymptotic")
+    want = both.contrast(interaction=["pairwise", "poly"])
+    named = both.contrast(interaction={"IQ": "poly", "COMB": "pairwise"})
+    np.testing.assert_array_equal(named["estimate"], want["estimate"])
+    same = both.contrast("consecutive", interaction=True)
+    np.testing.assert_array_equal(
+        same["estimate"], both.contrast(interaction="consecutive")["estimate"]
+    )
+
+
+def test_values_outside_of_the_data_are_said() -> None:
+    table = means(at={"IQ": [4.0, 60.0], "GS": 20})
+    note = next(note for note in table.notes if "outside of the data" in note)
+    assert note.startswith("60 of IQ lies outside of the data (")
+    assert not any("outside" in note for note in means(at={"IQ": [4.0, 18.0]}).notes)
 
 
 def test_outside_the_domain_of_a_logarithm() -> None:

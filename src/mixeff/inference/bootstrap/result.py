@@ -13,7 +13,7 @@ from mixeff.errors import OptionError
 from mixeff.inference.bootstrap.intervals import METHODS, accelerated
 from mixeff.inference.bootstrap.tally import outcome_notes
 from mixeff.inference.table import ResultTable
-from mixeff.model.options import choose
+from mixeff.model.options import check_level, choose
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -127,7 +127,7 @@ class Bootstrap:
         from mixeff.model.options import refuse_unknown
 
         refuse_unknown("confint", unknown, ("level", "method"))
-        check_level(level)
+        check_level("confint", level)
         method = choose("confint", "method", method, INTERVALS)
         bounds = np.full((len(self.names), 2), np.nan)
         for j in range(len(self.names)):
@@ -191,10 +191,3 @@ class Bootstrap:
         if one_sided:
             notes.append(f"No interval for {', '.join(one_sided)} by this method.")
         return notes
-
-
-def check_level(level: Any) -> None:
-    """Raise OptionError unless the level lies between 0 and 1."""
-    number = isinstance(level, int | float | np.floating) and not isinstance(level, bool)
-    if not number or not 0 < level < 1:
-        raise OptionError(f"confint: level must lie between 0 and 1, not {level!r}.")

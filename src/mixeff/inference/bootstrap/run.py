@@ -13,11 +13,11 @@ from mixeff.generalized.estimate import GeneralizedEstimate
 from mixeff.inference.bootstrap.cases import acceleration, clusters_of, replicate_cases
 from mixeff.inference.bootstrap.refits import fitter, replicate
 from mixeff.inference.bootstrap.responses import responses_of, root_seed, whole_entropy
-from mixeff.inference.bootstrap.result import INTERVALS, Bootstrap, check_level
+from mixeff.inference.bootstrap.result import INTERVALS, Bootstrap
 from mixeff.inference.bootstrap.statistics import Statistic, all_parameters, of_function
 from mixeff.inference.bootstrap.tally import Tally
 from mixeff.inference.table import ResultTable
-from mixeff.model.options import choose, refuse_unknown
+from mixeff.model.options import check_level, choose, refuse_unknown
 
 if TYPE_CHECKING:
     from mixeff.model.mixed import MixedModel
@@ -93,7 +93,7 @@ def bootstrap_intervals(fit: MixedModel, level: float, options: Mapping[str, Any
     interval = asked.pop("interval", "percentile")
     names = ("level", "method", "interval", *known)
     refuse_unknown("confint", (a for a in asked if a not in known), names)
-    check_level(level)
+    check_level("confint", level)
     interval = choose("confint", "interval", interval, INTERVALS)
     draws = bootstrap(fit, **{**known, **asked}, unknown={})
     return draws.confint(level, interval)

@@ -89,7 +89,7 @@ def coefficients(
         No such contrast, or coefficients of the wrong number.
     """
     if not isinstance(method, str):
-        return _custom(method, len(labels))
+        return _custom(method, labels, plain)
     kind = choose("contrast", "method", _ALIASES.get(method, method), KINDS)
     if ref is None and method == "trt.vs.ctrlk":
         ref = len(labels) - 1
@@ -162,7 +162,7 @@ def _reference(ref: Any, labels: Sequence[str], plain: Sequence[str]) -> int:
         if isinstance(ref, str) and ref in names:
             return list(names).index(ref)
     raise OptionError(
-        f"contrast: ref={ref!r} is none of the estimates; give one of {', '.join(labels)}, or a "
+        f"contrast: {ref!r} is none of the estimates; give one of {_shortened(labels)}, or a "
         f"position from 0 to {len(labels) - 1}."
     )
 
@@ -193,23 +193,66 @@ def _whole(column: Sequence[Fraction]) -> list[float]:
     return [x / divisor for x in whole]
 
 
-def _custom(given: Any, k: int) -> Coefficients:
-    if isinstance(given, Mapping):
+def _custom(given: Any, labels: Sequence[str], plain: Sequence[str]) -> Coefficients:
+    """Coefficients the caller gave: rows, one row, or a mapping of names to rows."""
+    names: tuple[str, ...] = ()
+    if isinstance(given, Mapping) and not all(_is_number(x) for x in given.values()):
         names, rows = tuple(str(name) for name in given), list(given.values())
+    elif isinstance(given, Mapping):
+        rows = [given] if given else []
     else:
-        rows, names = [given] if np.ndim(given) == 1 else given, ()
-    try:
-        matrix = np.array([np.asarray(row, dtype=np.float64).ravel() for row in rows])
-    except (TypeError, ValueError):
-        matrix = np.zeros((0, 0))
-    if matrix.ndim != 2 or not matrix.size or matrix.shape[1] != k:
-        raise OptionError(
-            f"contrast: give a named method ({', '.join(KINDS)}), or {k} coefficients per contrast "
-            f"(one for each estimate), as a mapping of names to coefficients or as rows."
-        )
-    if not np.isfinite(matrix).all():
-        raise OptionError("contrast: coefficients must be finite numbers.")
+        rows = list(given) if hasattr(given, "__iter__") else [given]
+        if rows and all(_is_number(x) for x in rows):
+            rows = [rows]
+    if not rows:
+        raise OptionError(f"contrast: no coefficients; {_HOW}")
+    matrix = np.array([_row(row, labels, plain) for row in rows])
     return Coefficients("custom", names or tuple(_spelt(row) for row in matrix), matrix)
+
+
+def _is_number(x: object) -> bool:
+    return isinstance(x, int | float | np.number)
+
+
+def _row(given: Any, labels: Sequence[str], plain: Sequence[str]) -> Floats:
+    """One contrast: a number for each estimate, or numbers by the estimates' names."""
+    if isinstance(given, Mapping):
+        return _row_by_name(given, labels, plain)
+    try:
+        row = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        row = np.zeros((0, 0))
+    if row.ndim != 1:
+        raise OptionError(f"contrast: {given!r} are no coefficients; {_HOW}")
+    if row.size != len(labels):
+        raise OptionError(
+            f"contrast: {_counted(row.size, 'coefficient')} for "
+            f"{_counted(len(labels), 'estimate')} ({_shortened(labels)}); give one for each."
+        )
+    if not np.isfinite(row).all():
+        raise OptionError("contrast: coefficients must be finite numbers.")
+    return row
+
+
+def _row_by_name(given: Mapping[Any, Any], labels: Sequence[str], plain: Sequence[str]) -> Floats:
+    row = [0.0] * len(labels)
+    for name, value in given.items():
+        row[_reference(name, labels, plain)] = value
+    return _row(row, labels, plain)
+
+
+_HOW = (
+    f"give a named method ({', '.join(KINDS)}), or rows of one number for each estimate, as a list "
+    "or as a mapping of names to rows."
+)
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"
+
+
+def _shortened(labels: Sequence[str]) -> str:
+    return ", ".join(labels[:8]) + (" ..." if len(labels) > 8 else "")
 
 
 def _spelt(row: Floats) -> str:

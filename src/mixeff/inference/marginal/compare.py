@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -24,6 +24,7 @@ from mixeff.inference.marginal.rows import (
     wald,
 )
 from mixeff.inference.marginal.tables import EstimateTable
+from mixeff.model.options import check_level
 
 Floats = NDArray[np.float64]
 
@@ -53,9 +54,12 @@ def contrast(
     asked = None if adjust is None else adjustment(adjust)
     arranged = estimates.arranged(within_names(estimates, by))
     if level is not None:
-        arranged = replace(arranged, level=check_level("contrast", level))
+        check_level("contrast", level)
+        arranged = replace(arranged, level=float(level))
     ratios = _ratios(arranged)
-    if interaction is None:
+    if interaction is True:  # as R's interaction = TRUE
+        interaction = method
+    if interaction is None or interaction is False:
         plain = arranged.labels(plain=True)
         found = [coefficients(method, arranged.labels(), plain=plain, ref=ref, ratio=ratios)]
         taken = {a.name for a in arranged.inner}
@@ -79,18 +83,10 @@ def within_names(estimates: Estimates, by: Any) -> tuple[str, ...]:
     known = [a.name for a in estimates.axes]
     for name in names:
         if name not in known:
-            text = unknown_name("contrast", "by", name, known)
-            raise OptionError(text.replace("the fixed effects", "the table"))
+            raise OptionError(unknown_name("contrast", "by", name, known, "the table"))
     if len(set(names)) == len(known):
         raise OptionError("contrast: by names every variable of the table; nothing is left.")
     return names
-
-
-def check_level(function: str, level: object) -> float:
-    """A confidence level, or OptionError."""
-    if isinstance(level, int | float) and not isinstance(level, bool) and 0 < level < 1:
-        return float(level)
-    raise OptionError(f"{function}: level must lie between 0 and 1, not {level!r}.")
 
 
 def _ratios(estimates: Estimates) -> bool:
@@ -113,12 +109,7 @@ def _factorwise(
 ) -> list[Coefficients]:
     """One kind of contrast for each variable that is compared."""
     axes = estimates.primary
-    kinds = [interaction] * len(axes) if isinstance(interaction, str) else list(interaction)
-    if len(kinds) != len(axes):
-        raise OptionError(
-            f"contrast: interaction names {len(kinds)} kinds of contrast for {len(axes)} variables "
-            f"({', '.join(a.name for a in axes)}); give one for all, or one for each."
-        )
+    kinds = _kinds(interaction, [a.name for a in axes])
     return [
         coefficients(
             kind,
@@ -129,6 +120,25 @@ def _factorwise(
         )
         for kind, axis in zip(kinds, axes, strict=True)
     ]
+
+
+def _kinds(interaction: Any, names: Sequence[str]) -> list[Any]:
+    """The kind of contrast of each variable that is compared."""
+    if isinstance(interaction, str):
+        return [interaction] * len(names)
+    if isinstance(interaction, Mapping):
+        if set(interaction) == set(names):
+            return [interaction[name] for name in names]
+        given = ", ".join(str(name) for name in interaction)
+    else:
+        kinds = list(interaction) if isinstance(interaction, Sequence) else [interaction]
+        if len(kinds) == len(names):
+            return kinds
+        given = str(len(kinds))
+    raise OptionError(
+        f"contrast: interaction has kinds of contrast for {given}, but what is compared is "
+        f"{', '.join(names)}; give one for all, or one for each."
+    )
 
 
 def _axis_labels(axis: Axis) -> tuple[str, ...]:
@@ -215,6 +225,8 @@ def judge_families(
     ``pairs``: coefficients (c, k) of the pairs a family consists of, where it is one of pairs.
     """
     used = adjustment(adjust)
+    if isinstance(null, bool) or not isinstance(null, int | float | np.number):
+        raise OptionError(f"test: null must be one number, not {null!r}.")
     judged = estimates.judged()
     statistic, _ = wald(judged.value - null, judged.std_error, judged.df)
     p, half = (np.full(statistic.shape, np.nan) for _ in range(2))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from mixeff.errors import OptionError
 from mixeff.inference.table import Column, ResultTable
+from mixeff.model.options import check_switch
 
 if TYPE_CHECKING:
     from mixeff.inference.marginal.tables import EstimateTable
@@ -31,6 +32,7 @@ def letter_table(
     """The rows of a table, sorted, with a column ``group``; see `EstimateTable.letters`."""
     from mixeff.inference.marginal.compare import families_of
 
+    check_switch("letters", "reverse", reverse)
     if not (isinstance(alpha, int | float) and 0 < alpha < 1):
         raise OptionError(f"letters: alpha must lie between 0 and 1, not {alpha!r}.")
     estimates = table.estimates

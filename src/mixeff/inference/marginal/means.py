@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mixeff.errors import OptionError
-from mixeff.inference.marginal.compare import check_level
 from mixeff.inference.marginal.estimates import Axis, Estimates
 from mixeff.inference.marginal.grid import ReferenceGrid, check_weights, reference_grid
 from mixeff.inference.marginal.joint import joint_table, model_subsets
@@ -25,7 +24,7 @@ from mixeff.inference.marginal.specs import names_of
 from mixeff.inference.marginal.tables import EstimateTable, estimate_table
 from mixeff.inference.method import method_of
 from mixeff.inference.table import ResultTable
-from mixeff.model.options import choose
+from mixeff.model.options import check_level, choose
 
 if TYPE_CHECKING:
     from mixeff.model.mixed import MixedModel
@@ -50,9 +49,9 @@ def marginal_means(
     function = "marginal_means"
     scheme = check_weights(function, weights)
     response = choose(function, "type", type, ("link", "response")) == "response"
-    level = check_level(function, level)
+    check_level(function, level)
     known = predictors_of(fit)
-    predictors = chosen(function, known, at)
+    predictors = chosen(function, fit, known, at)
     primary, within = names_of(function, fit, predictors, specs, by)
     held = check_offset(function, offset)
     grid = reference_grid(function, fit, predictors, nests_of(known), offset=held)
@@ -91,7 +90,7 @@ def joint_tests(
     function = "joint_tests"
     scheme = check_weights(function, weights)
     known = predictors_of(fit)
-    predictors = chosen(function, known, at)
+    predictors = chosen(function, fit, known, at)
     _, within = names_of(function, fit, predictors, None, by)
     fixed = set(at or ())
     # A covariate is tested by the difference between two values about its mean.
@@ -120,7 +119,8 @@ def joint_tests(
         )
         tests.append((subset, estimates))
     if not tests:
-        raise OptionError("joint_tests: the fixed effects have no variable to test.")
+        left = " besides those of by" if within else ""
+        raise OptionError(f"joint_tests: the fixed effects have no variable to test{left}.")
     title = f"joint tests{' within ' + ' and '.join(within) if within else ''}"
     return joint_table(title, tests, _joint_notes(spread, within))
 
@@ -171,6 +171,12 @@ def grid_notes(
     ]
     if held:
         notes.append(f"At {', '.join(held)}.")
+    notes += [
+        f"{', '.join(p.beyond)} of {p.name} lies outside of the data ({p.lowest:.7g} to "
+        f"{p.highest:.7g}): the model is extrapolated."
+        for p in grid.predictors
+        if p.beyond
+    ]
     around = set(names) - outer_names(grid.nests, [p.name for p in over])
     together = [
         p.name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -43,8 +44,7 @@ class Predictor:
     column : NumericColumn or FactorColumn, as it stands in the data
     codes : (n,) int32 array or None
         Of a factor: which value each row of the fit has, -1 for one not in the grid.
-    mean : float, of a numeric variable over the rows of the fit, else NaN
-    spread : float, largest minus smallest of a numeric variable
+    mean, lowest, highest : float, of a numeric variable over the rows of the fit, else NaN
     in_model : bool, False for a variable of offsets only
     """
 
@@ -55,11 +55,20 @@ class Predictor:
     column: Column = field(repr=False)
     codes: Codes | None = None
     mean: float = np.nan
-    spread: float = np.nan
+    lowest: float = np.nan
+    highest: float = np.nan
     in_model: bool = True
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def beyond(self) -> tuple[str, ...]:
+        """The values that lie outside of the data."""
+        if isinstance(self.values, tuple):
+            return ()
+        inside = (self.values >= self.lowest) & (self.values <= self.highest)
+        return tuple(self.labels[j] for j in np.flatnonzero(~inside))
 
 
 def predictors_of(fit: MixedModel) -> dict[str, Predictor]:
@@ -131,7 +140,7 @@ def _predictor(column: Column, rows: NDArray[np.int64], coerced: bool) -> Predic
         made = Predictor(column.name, distinct, tuple(labels), True, column, codes)
     else:
         made = Predictor(column.name, np.array([x.mean()]), (_label(x.mean()),), False, column)
-    return replace(made, mean=float(x.mean()), spread=float(np.ptp(x)))
+    return replace(made, mean=float(x.mean()), lowest=float(x.min()), highest=float(x.max()))
 
 
 def _label(x: float) -> str:
@@ -149,7 +158,7 @@ def column_of(predictor: Predictor, places: NDArray[np.intp]) -> Column:
 
 
 def chosen(
-    function: str, known: Mapping[str, Predictor], at: Mapping[str, Any] | None
+    function: str, fit: MixedModel, known: Mapping[str, Predictor], at: Mapping[str, Any] | None
 ) -> dict[str, Predictor]:
     """The predictors with the values of ``at``.
 
@@ -168,17 +177,31 @@ def chosen(
         )
     for name, given in at.items():
         if name not in known:
-            raise OptionError(unknown_name(function, "at", name, known))
+            raise OptionError(not_known(function, fit, "at", name, known))
         out[name] = _at(function, known[name], given)
     return out
 
 
-def unknown_name(function: str, where: str, name: object, known: Iterable[str]) -> str:
-    """The sentence for a variable that the fixed effects do not have."""
+def not_known(
+    function: str, fit: MixedModel, where: str, name: object, known: Iterable[str]
+) -> str:
+    """The sentence for a name that is not in the fixed effects; grouping factors are told so."""
+    groups = {part for term in fit.design.random for part in (term.group, *term.group.split(":"))}
+    if isinstance(name, str) and name in groups:
+        return (
+            f"{function}: {name!r} is a random grouping factor. Marginal means and slopes are of "
+            "the fixed effects, at random effects of zero; the effects of its levels are in ranef "
+            "and coef."
+        )
+    return unknown_name(function, where, name, known, "the fixed effects")
+
+
+def unknown_name(function: str, where: str, name: object, known: Iterable[str], whole: str) -> str:
+    """The sentence for a name that is not in a whole, which has the known ones."""
     names = list(known)
     near = closest(name, names) if isinstance(name, str) else None
-    hint = f' Did you mean "{near}"?' if near else f" They have {', '.join(names) or 'none'}."
-    return f"{function}: {where} names {name!r}, which is not in the fixed effects.{hint}"
+    hint = f'Did you mean "{near}"?' if near else f"Choose from {', '.join(names) or 'none'}."
+    return f"{function}: {where} names {name!r}, which is not in {whole}. {hint}"
 
 
 def _at(function: str, predictor: Predictor, given: Any) -> Predictor:
@@ -186,6 +209,14 @@ def _at(function: str, predictor: Predictor, given: Any) -> Predictor:
     values = [given] if single else list(given)
     if not values:
         raise OptionError(f'{function}: at["{predictor.name}"] is empty; give at least one value.')
+    made = _at_values(function, predictor, given, values)
+    if len(set(made.labels)) < len(made.labels):
+        twice = next(label for label, count in Counter(made.labels).items() if count > 1)
+        raise OptionError(f'{function}: at["{predictor.name}"] has {twice} twice.')
+    return made
+
+
+def _at_values(function: str, predictor: Predictor, given: Any, values: Sequence[Any]) -> Predictor:
     if isinstance(predictor.values, tuple):
         return _at_levels(function, predictor, [_level(v) for v in values])
     try:

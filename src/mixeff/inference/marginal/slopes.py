@@ -15,7 +15,6 @@ from mixeff.design.variables import Variable, apply_variable, columns_used
 from mixeff.errors import DataError, OptionError
 from mixeff.formula.tree import Name
 from mixeff.frames.columns import Column, FactorColumn, NumericColumn
-from mixeff.inference.marginal.compare import check_level
 from mixeff.inference.marginal.estimates import Estimates
 from mixeff.inference.marginal.functions import (
     column_dependencies,
@@ -33,12 +32,14 @@ from mixeff.inference.marginal.predictors import (
     Predictor,
     chosen,
     fixed_variables,
+    not_known,
     predictors_of,
 )
 from mixeff.inference.marginal.scale import response_scale
-from mixeff.inference.marginal.specs import names_of, not_known
+from mixeff.inference.marginal.specs import names_of
 from mixeff.inference.marginal.tables import EstimateTable, estimate_table
 from mixeff.inference.method import method_of
+from mixeff.model.options import check_level
 
 if TYPE_CHECKING:
     from mixeff.model.mixed import MixedModel
@@ -69,11 +70,11 @@ def slopes(
     """See `LinearMixedModel.slopes`."""
     function = "slopes"
     scheme = check_weights(function, weights)
-    level = check_level(function, level)
+    check_level(function, level)
     known = predictors_of(fit)
     nests = nests_of(known)
     known[variable] = _numeric(function, fit, known, variable)
-    predictors = chosen(function, known, at)
+    predictors = chosen(function, fit, known, at)
     if specs is None:
         specs, by = by, None
     primary, within = names_of(function, fit, predictors, specs, by)
@@ -139,8 +140,8 @@ def _derivative_grid(
     """The grid of derivatives in a variable; whether all are of smooth functions."""
     size = len(grid.functions)
     columns = grid_frame(grid.predictors, grid.places, size).columns
-    spread = grid.predictors[grid.position(variable)].spread
-    derivative = _Derivative(variable, columns, size, spread)
+    predictor = grid.predictors[grid.position(variable)]
+    derivative = _Derivative(variable, columns, size, predictor.highest - predictor.lowest)
     state = fit.design.state
     used = fixed_variables(fit)
     values = {v.label: apply_variable(v, columns, size) for v in used}

@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mixeff.errors import OptionError
-from mixeff.inference.marginal.predictors import Predictor, unknown_name
+from mixeff.inference.marginal.predictors import Predictor, not_known
+from mixeff.model.options import shown
 
 if TYPE_CHECKING:
     from mixeff.model.mixed import MixedModel
-
-Names = str | Sequence[str] | None
 
 
 def names_of(
@@ -57,7 +56,7 @@ def _read(
     if isinstance(given, Sequence) and all(isinstance(name, str) for name in given):
         return tuple(given), ()
     raise OptionError(
-        f'{function}: name the variables, for example "a" or ["a", "b"], not {given!r}.'
+        f'{function}: name the variables, for example "a" or ["a", "b"], not {shown(given)}.'
     )
 
 
@@ -77,17 +76,3 @@ def _split(text: str) -> tuple[str, ...]:
         text = text.replace(sign, "+")
     parts = (part.strip().strip("`") for part in text.split("+"))
     return tuple(dict.fromkeys(part for part in parts if part and part != "1"))
-
-
-def not_known(
-    function: str, fit: MixedModel, where: str, name: object, known: Mapping[str, Predictor]
-) -> str:
-    """The sentence for a name that is not in the fixed effects; grouping factors are told so."""
-    groups = {part for term in fit.design.random for part in (term.group, *term.group.split(":"))}
-    if isinstance(name, str) and name in groups:
-        return (
-            f"{function}: {name!r} is a random grouping factor. Marginal means and slopes are of "
-            "the fixed effects, at random effects of zero; the effects of its levels are in ranef "
-            "and coef."
-        )
-    return unknown_name(function, where, name, known)

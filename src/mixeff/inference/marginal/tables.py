@@ -40,7 +40,7 @@ class EstimateTable(ResultTable):
         *,
         by: str | Sequence[str] | None = None,
         adjust: str | None = None,
-        interaction: str | Sequence[str] | None = None,
+        interaction: str | Sequence[str] | Mapping[str, str] | bool | None = None,
         ref: str | int | None = None,
         level: float | None = None,
         **unknown: Any,
@@ -49,12 +49,13 @@ class EstimateTable(ResultTable):
 
         Parameters
         ----------
-        method : str, mapping or array-like (c, k)
+        method : str, mapping or array-like
             ``"pairwise"``, ``"revpairwise"``, ``"trt.vs.ctrl"`` (``"treatment"``),
             ``"consecutive"``, ``"mean_chg"`` (the average of all later ones minus that of all up to
             each), ``"poly"``, ``"eff"`` (deviations from the average), ``"del.eff"`` (from the
-            average of the others), ``"identity"``; or coefficients by name, one for each
-            estimate.
+            average of the others), ``"identity"``; or rows of coefficients, one for each estimate,
+            as a list or by name (``{"high - low": [-1, 0, 1]}``; a row may name its estimates,
+            ``{"high": 1, "low": -1}``).
         by : str or sequence of str, optional
             Variables within whose combinations to compare; as the table is if not given, and none
             with ``by=()``.
@@ -64,8 +65,9 @@ class EstimateTable(ResultTable):
             ``"holm"``, ``"hochberg"``, ``"fdr"``, ``"BY"``, ``"scheffe"``, ``"dunnettx"``
             (emmeans' approximation), ``"none"``. By default tukey for pairs, mvt for
             ``"trt.vs.ctrl"``, ``"consecutive"`` and ``"mean_chg"``, fdr for effects, else none.
-        interaction : str or sequence of str, optional
-            Products of one kind of contrast for each variable, instead of ``method``.
+        interaction : str, sequence of str, mapping or bool, optional
+            Products of one kind of contrast for each variable, instead of ``method``: one kind for
+            all, one for each, or by the names of the variables. True: ``method`` for all.
         ref : label or position, optional
             The control of ``"trt.vs.ctrl"``; the first estimate if not given.
         level : float, optional
@@ -117,7 +119,7 @@ class EstimateTable(ResultTable):
             level=level,
         )
 
-    def joint_tests(self, by: str | Sequence[str] | None = None) -> ResultTable:
+    def joint_tests(self, by: str | Sequence[str] | None = None, **unknown: Any) -> ResultTable:
         """F tests of the variables of the table and their interactions.
 
         Parameters
@@ -131,11 +133,18 @@ class EstimateTable(ResultTable):
             Columns ``term``, those of ``by``, ``num_df, den_df, f_value, p_value``.
         """
         from mixeff.inference.marginal.joint import table_tests
+        from mixeff.model.options import refuse_unknown
 
+        refuse_unknown("joint_tests", unknown, ("by",))
         return table_tests(self.estimates, by)
 
     def letters(
-        self, alpha: float = 0.05, *, adjust: str | None = None, reverse: bool = False
+        self,
+        alpha: float = 0.05,
+        *,
+        adjust: str | None = None,
+        reverse: bool = False,
+        **unknown: Any,
     ) -> ResultTable:
         """The estimates with letters: those that share one do not differ significantly.
 
@@ -164,10 +173,12 @@ class EstimateTable(ResultTable):
         comparisons. Journal of Computational and Graphical Statistics 13, 456-466.
         """
         from mixeff.inference.marginal.letters import letter_table
+        from mixeff.model.options import refuse_unknown
 
+        refuse_unknown("letters", unknown, ("alpha", "adjust", "reverse"))
         return letter_table(self, alpha, adjust, reverse)
 
-    def test(self, null: float = 0.0, *, adjust: str = "none") -> EstimateTable:
+    def test(self, null: float = 0.0, *, adjust: str = "none", **unknown: Any) -> EstimateTable:
         """Test each estimate against a value (on the scale of the linear predictor).
 
         Parameters
@@ -181,7 +192,9 @@ class EstimateTable(ResultTable):
             The table with ``statistic`` and ``p_value``.
         """
         from mixeff.inference.marginal.compare import judge_families
+        from mixeff.model.options import refuse_unknown
 
+        refuse_unknown("test", unknown, ("null", "adjust"))
         return judge_families(self.estimates, null, adjust)
 
     def regrid(self) -> EstimateTable:

@@ -18,6 +18,7 @@ from mixeff.inference.profile.pairs import LEVELS, pairs
 from mixeff.inference.profile.path import Path
 from mixeff.inference.table import ResultTable
 from mixeff.inference.wald import IntervalTable
+from mixeff.model.options import check_level
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -216,8 +217,7 @@ def intervals(engine: Engine, names: tuple[str, ...], level: float) -> IntervalT
     """
     from scipy.special import ndtri
 
-    if not 0 < level < 1:
-        raise OptionError(f"confint: level must lie between 0 and 1, not {level!r}.")
+    check_level("confint", level)
     quantile = float(ndtri(0.5 + level / 2))
     limits = [limits_of(engine.path(name), quantile) for name in names]
     lower, upper = np.array(limits).reshape(-1, 2).T
