@@ -133,3 +133,9 @@ def conditional_variances(factor: BlockedFactor) -> tuple[Floats, ...]:
         kernels.stage_inverse(at.R, scratch.K[s], variances)
         found[stage.group] = variances
     return tuple(found[i] for i in range(len(found)))
+
+
+def tail_inverse(factor: BlockedFactor) -> Floats:
+    """Lt M^-1 Lt' of the tail, laid out as the tail has it; ``trace_blocks`` was the last call."""
+    store = factor.eliminated
+    return store.L if factor.system.tail.in_place else factor.system.scratch().Q

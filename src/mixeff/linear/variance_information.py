@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +17,10 @@ from mixeff.crossproducts.blocks import CrossProducts
 from mixeff.factor.cholesky import BlockedFactor
 from mixeff.factor.solves import solve
 from mixeff.linear.estimate import LinearEstimate
+from mixeff.linear.level_blocks import LevelInverse
+from mixeff.linear.random_products import RandomProducts, flat
 from mixeff.linear.sigma_coordinates import basis
-from mixeff.linear.sparse_blocks import assemble
-from mixeff.linear.trace_products import LevelInverse, TraceWork, trace_products, work_of
+from mixeff.linear.trace_products import TraceWork, trace_products, work_of
 from mixeff.linear.working import Prepared
 
 Floats = NDArray[np.float64]
@@ -65,7 +65,7 @@ class VarianceInformation:
 
 def trace_work(prepared: Prepared) -> TraceWork:
     """What ``trace_products`` would take."""
-    return work_of(prepared.products)
+    return work_of(prepared.products, prepared.layout)
 
 
 def variance_information(
@@ -82,9 +82,13 @@ def variance_information(
     forms = factor.information(scores, blocks) / sigma2
     squares = [np.einsum("kab,la,lb->k", E, z, z) for E, z in zip(blocks, scores, strict=True)]
     first, second, C = _fixed_moments(products, factor, Lambda, blocks)
-    H = factor.trace_blocks(False)
+    K: Floats | None = None
+    if exact:
+        H, K = trace_products(factor, blocks)
+        K = K[np.ix_(where, where)]
+    else:
+        H = factor.trace_blocks(False)
     traces = [np.einsum("kab,ab->k", E, h) for E, h in zip(blocks, H, strict=True)]
-    K = trace_products(products, Lambda, blocks)[np.ix_(where, where)] if exact else None
     return VarianceInformation(
         covariance=C,
         first=first[where],
@@ -123,12 +127,6 @@ def _fixed_moments(
     return first, second, C
 
 
-def flat(values: Floats) -> Floats:
-    """(J, q, columns) as (J q, columns), also where there are no columns."""
-    J, q, columns = values.shape
-    return values.reshape(J * q, columns)
-
-
 @dataclass(frozen=True, slots=True)
 class _Inverse:
     """Z'W X and Z'W Z c, factor by factor as (J, q, columns) arrays.
@@ -140,7 +138,7 @@ class _Inverse:
     products: CrossProducts
     factor: BlockedFactor
     Lambda: Sequence[Floats]
-    crossed: Any
+    crossed: RandomProducts | None
     single: tuple[Floats, Floats] | None
 
     @classmethod
@@ -151,8 +149,7 @@ class _Inverse:
         if len(products.groups) == 1:
             level = LevelInverse.of(products.groups[0].gram, Lambda[0])
             return cls(products, factor, Lambda, None, (level.Y, level.N))
-        every = range(len(products.groups))
-        return cls(products, factor, Lambda, assemble(products, every), None)
+        return cls(products, factor, Lambda, RandomProducts.of(products), None)
 
     def fixed(self) -> list[Floats]:
         """Z'W X."""
@@ -162,41 +159,42 @@ class _Inverse:
         ]
         if self.single is not None:
             return [self.single[0] @ of_x[0]]
-        return self._solved(np.concatenate([flat(v) for v in of_x]))
+        return self._solved(of_x)
 
     def random(self, i: int, c: Floats) -> list[Floats]:
         """Z'W Z_i c for (J, q, columns) c."""
         if self.single is not None:
             return [self.single[1] @ c]
-        sizes = [g.n_levels * g.n_columns for g in self.products.groups]
-        right = np.zeros((sum(sizes), c.shape[2]))
-        start = sum(sizes[:i])
-        right[start : start + sizes[i]] = c.reshape(sizes[i], -1)
-        return self._solved(self.crossed @ right)
+        assert self.crossed is not None
+        return self._solved(self.crossed.times({i: c}))
 
-    def _solved(self, right: Floats) -> list[Floats]:
+    def _solved(self, right: list[Floats]) -> list[Floats]:
         """Z'W v from Z'v."""
-        groups, columns = self.products.groups, right.shape[1]
-        shapes = [(g.n_levels, g.n_columns, columns) for g in groups]
+        columns = right[0].shape[2]
         if not columns:
-            return [np.zeros(shape) for shape in shapes]
-        given = np.zeros((right.shape[0] + self.products.p, columns))
-        ends = np.cumsum([0, *(g.n_levels * g.n_columns for g in groups)])
-        own = [slice(a, b) for a, b in pairwise(ends.tolist())]
-        for at, shape, L in zip(own, shapes, self.Lambda, strict=True):
-            given[at] = flat(L.T @ right[at].reshape(shape))
-        u = solve(self.factor, given, fixed=False)[: right.shape[0]]
-        parts = [u[at].reshape(shape) for at, shape in zip(own, shapes, strict=True)]
+            return right
+        given = [flat(L.T @ v) for L, v in zip(self.Lambda, right, strict=True)]
+        u = solve(
+            self.factor,
+            np.concatenate([*given, np.zeros((self.products.p, columns))]),
+            fixed=False,
+        )
+        ends = np.cumsum([0, *(v.shape[0] for v in given)])
+        parts = [
+            u[a:b].reshape(v.shape)
+            for (a, b), v in zip(pairwise(ends.tolist()), right, strict=True)
+        ]
         inverses = self.factor.inverses
-        rest = None
+        rest: list[Floats] | None = None
         if any(inverse is None for inverse in inverses):
-            b = np.concatenate([flat(L @ v) for L, v in zip(self.Lambda, parts, strict=True)])
-            rest = right - self.crossed @ b
+            assert self.crossed is not None
+            b = {i: L @ v for i, (L, v) in enumerate(zip(self.Lambda, parts, strict=True))}
+            rest = [v - w for v, w in zip(right, self.crossed.times(b), strict=True)]
         found = []
-        for at, v, inverse in zip(own, parts, inverses, strict=True):
+        for i, (v, inverse) in enumerate(zip(parts, inverses, strict=True)):
             if inverse is not None:
                 found.append(inverse.T @ v)
             else:
                 assert rest is not None
-                found.append(rest[at].reshape(v.shape))
+                found.append(rest[i])
         return found

@@ -80,10 +80,9 @@ class Prepared:
         return source.products if isinstance(source, DirectSystem) else source
 
     def system(self, threads: int | None = None) -> BlockedSystem:
-        """Ready to be factored again."""
-        return BlockedSystem(
-            self.products, threads=usable_threads() if threads is None else threads
-        )
+        """Ready to be factored again; the pattern is that of the fit, where it was kept."""
+        threads = usable_threads() if threads is None else threads
+        return BlockedSystem(self.products, threads=threads, like=self.layout)
 
     def with_response(self, design: Design, threads: int | None = None) -> WorkingModel:
         """The working model of ``design``, which differs in the response (or the offset) only.
