@@ -187,6 +187,34 @@ class SparseTail:
         """Q <- Lt Q Lt'."""
         kernels.sparse_scale(*self.panels, Q, Lambda)
 
+    def moved(self, L: Floats, size: int, R: Floats, Lambda: Lambdas) -> None:
+        """Q R_d Q for the symmetric R_d (k, entries), on the pattern and in the place of R.
+
+        Q = Lt (L L')^-1 Lt' of the random columns, of which there are ``size``. Of the diagonal
+        blocks of R the lower triangles count; every panel of the result is complete.
+        """
+        X = self.inverse_array()
+        self.invert(L, size, X)
+        kernels.sparse_moved(*self.panels, L, X, R, Lambda)
+
+    def inner(self, left: Floats, right: Floats) -> float:
+        """Sum of products of the entries of two symmetric matrices on the pattern."""
+        return float(np.einsum("e,e,e->", self._counts, left, right))
+
+    @cached_property
+    def _counts(self) -> Floats:
+        """How often every entry of the panels stands in the symmetric matrix; 0 for X and y."""
+        found = np.full(self.entries, 2.0)
+        first, rows_at, _, start = self.panels[:4]
+        border = self.place.size - int(first[-2])
+        widths = np.diff(first)
+        for at, width, below in zip(start, widths, np.diff(rows_at), strict=False):
+            own = found[at : at + (width + below) * width].reshape(-1, width)
+            own[:width] = 2.0 * np.tri(width, k=-1) + np.eye(width)
+            own[width + below - border :] = 0.0
+        found[start[-2] :] = 0.0
+        return found
+
     def inverse_rows(self, s: int, drop: int, B: Floats, Q: Floats, QB: Floats, half: bool) -> None:
         """QB_l = Q B_l for every level of stage s, without the last ``drop`` rows."""
         stage = self.layout.stages[s]

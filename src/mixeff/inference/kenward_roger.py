@@ -149,7 +149,7 @@ def kenward_roger(fit: MixedModel) -> Method:
     """
     estimate: LinearEstimate = fit.estimate  # type: ignore[assignment]
     prepared = estimate.prepared or working_model(fit.design).prepared
-    refuse_large(trace_work(prepared))
+    refuse_large(trace_work(prepared, estimate.theta))
     sentence = SENTENCE
     if not estimate.reml:
         control = fit.request.control

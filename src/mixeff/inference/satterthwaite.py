@@ -116,7 +116,7 @@ def satterthwaite(fit: MixedModel) -> Method:
     """
     estimate: LinearEstimate = fit.estimate  # type: ignore[assignment]
     prepared = estimate.prepared or working_model(fit.design).prepared
-    work = trace_work(prepared)
+    work = trace_work(prepared, estimate.theta)
     exact = work.multiplications <= LARGEST_WORK and work.memory <= LARGEST_MEMORY
     info = variance_information(prepared, estimate, exact=exact)
     change = sigma_in_theta(prepared, estimate.theta)

@@ -78,7 +78,7 @@ def effective_degrees(prepared: Prepared, estimate: LinearEstimate) -> Effective
     partition = prepared.partition
     theta = prepared.coordinates.working_theta(partition, estimate.theta)
     Sigma = [L @ L.T for L in partition.term_factors(theta)]
-    work = trace_work(prepared)
+    work = trace_work(prepared, estimate.theta)
     exact = work.multiplications <= LARGEST_WORK and work.memory <= LARGEST_MEMORY
     info = variance_information(prepared, estimate, exact=exact)
     known = prepared.products.p + float(pack(Sigma) @ info.restricted_traces)

@@ -66,7 +66,7 @@ def _information(
 ) -> Floats:
     """Of the working coordinates of Sigma, at other covariances than the estimate's."""
     theta = prepared.partition.from_factors([_root(S) for S in covariances])
-    work = trace_work(prepared)
+    work = trace_work(prepared, theta)
     exact = work.multiplications <= LARGEST_WORK and work.memory <= LARGEST_MEMORY
     info = variance_information(prepared, replace(estimate, theta=theta), exact=exact)
     degrees = prepared.products.n - (prepared.products.p if estimate.reml else 0)

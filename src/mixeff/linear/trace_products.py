@@ -18,8 +18,10 @@ later transforms R_j by the congruence Psi = [-Omega B; I]; R_j never leaves the
 
 Cost: a nested chain is linear in the number of levels. Of a dense tail of T columns the inverse is
 at hand from the traces tr(W V_j); a product R_j Q for each of the k parameters of the chain takes
-T^3 multiplications, and what is kept is 3 + 2 k squares of T^2 numbers. A sparse tail is solved for
-T right-hand sides, some at a time; then nothing has T^2 numbers.
+T^3 multiplications, and what is kept is 3 + 2 k squares of T^2 numbers. Of a sparse tail Q R_j Q is
+needed on the pattern of the factor only, a derivative of the inverse there: each takes some six
+times the work of the factor, and nothing has T^2 numbers. Where a variance of the tail vanishes its
+columns of N are solved for, some at a time.
 """
 
 from __future__ import annotations
@@ -33,16 +35,20 @@ from numpy.typing import NDArray
 
 from mixeff.crossproducts.blocks import CrossProducts
 from mixeff.factor.cholesky import BlockedFactor
+from mixeff.factor.dense_tail import DenseTail
 from mixeff.factor.elimination import Plan, plan_elimination
+from mixeff.factor.sparse_tail import SHORT, SparseTail
 from mixeff.factor.stages import Layout
 from mixeff.factor.threads import one_blas_thread
 from mixeff.linear.chain_traces import Chain
+from mixeff.linear.dense_traces import add_dense
 from mixeff.linear.level_blocks import LevelInverse, pair_sums
-from mixeff.linear.tail_traces import TOGETHER, add_tail
+from mixeff.linear.sparse_traces import add_sparse
+from mixeff.linear.tail_columns import TOGETHER, Tail, no_variance
 
 Floats = NDArray[np.float64]
 
-_SHORT = 3.0  # times a multiplication takes longer in the short columns of a sparse factor
+_ROWS = 40.0  # times a multiplication takes longer in a sparse factor's solves, row by row
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,22 +67,41 @@ class TraceWork:
     tail: int
 
 
-def work_of(products: CrossProducts, layout: Layout | None = None) -> TraceWork:
+def work_of(
+    products: CrossProducts,
+    layout: Layout | None = None,
+    Lambda: Sequence[Floats] | None = None,
+) -> TraceWork:
     """The cost, known before anything is computed.
 
-    ``layout`` is that of a fit with a dense tail, which need not be planned again.
+    Parameters
+    ----------
+    products : CrossProducts
+    layout : Layout, optional
+        Of a fit with a dense tail, which need not be planned again.
+    Lambda : sequence of (q, q) arrays, optional
+        One per grouping factor: of a variance of zero columns are solved for one by one.
     """
     groups = products.groups
     if len(groups) == 1:
         return TraceWork(0.0, 0.0, 0)
     plan = plan_elimination(products) if layout is None else plan_of(layout)
-    T = sum(groups[i].n_levels * groups[i].n_columns for i in plan.tail)
-    k = sum(groups[i].n_columns * (groups[i].n_columns + 1) // 2 for i in plan.chain)
+    sizes = [g.n_levels * g.n_columns for g in groups]
+    counts = [g.n_columns * (g.n_columns + 1) // 2 for g in groups]
+    T, k = sum(sizes[i] for i in plan.tail), sum(counts[i] for i in plan.chain)
+    rows = products.n
+    zero = sum(
+        sizes[i]
+        for i in plan.tail
+        if Lambda is not None and no_variance(Lambda[i], rows / groups[i].n_levels)
+    )
     if plan.ordering is None:
-        return TraceWork((1.0 + k) * T**3, 8.0 * (3.0 + 2.0 * k) * T**2, T)
-    entries = plan.ordering.entries
-    memory = 8.0 * ((3.0 + k) * entries + 8.0 * TOGETHER * T)
-    return TraceWork(_SHORT * 2.0 * (1.0 + k) * entries * T, memory, T)
+        work = (1.0 + k) * T**3 + (2.0 + k) * T**2 * zero
+        return TraceWork(work, 8.0 * (3.0 + 2.0 * k) * T**2, T)
+    flops, entries, all_ = plan.ordering.flops, plan.ordering.entries, sum(counts)
+    work = SHORT * (5.0 + 6.0 * all_) * flops + _ROWS * (3.0 + k) * entries * zero
+    memory = 8.0 * ((4.0 + k + 2.0 * all_) * entries + 8.0 * TOGETHER * T * (zero > 0))
+    return TraceWork(work, memory, T)
 
 
 def plan_of(layout: Layout) -> Plan:
@@ -114,5 +139,27 @@ def trace_products(
         for stage in range(len(factor.layout.stages)):
             chain.eliminate(stage, directions, own, K)
         chain.settle(K)
-        add_tail(factor, chain.tail_changes(), directions, own, K)
+        _add_tail(factor, chain.tail_changes(), directions, own, H, K)
     return H, 0.5 * (K + K.T)
+
+
+def _add_tail(
+    factor: BlockedFactor,
+    changes: dict[int, Floats],
+    directions: Sequence[Floats],
+    own: Sequence[NDArray[np.intp]],
+    H: Sequence[Floats],
+    K: Floats,
+) -> None:
+    """Everything that involves the tail's columns; ``changes``, -R_j, are used up."""
+    groups = factor.layout.tail_groups
+    if not groups:
+        return
+    E, mine, traces = ([part[i] for i in groups] for part in (directions, own, H))
+    tail = Tail(factor, changes, E, mine, traces, K)
+    kind = factor.system.tail
+    if isinstance(kind, DenseTail):
+        add_dense(tail)
+    else:
+        assert isinstance(kind, SparseTail)
+        add_sparse(tail, kind)

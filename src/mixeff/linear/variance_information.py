@@ -63,9 +63,13 @@ class VarianceInformation:
         return np.asarray(products - middle - middle.T + both)
 
 
-def trace_work(prepared: Prepared) -> TraceWork:
-    """What ``trace_products`` would take."""
-    return work_of(prepared.products, prepared.layout)
+def trace_work(prepared: Prepared, theta: Floats | None = None) -> TraceWork:
+    """What ``trace_products`` would take; at the caller's ``theta`` if some variances are zero."""
+    Lambda = None
+    if theta is not None:
+        working = prepared.coordinates.working_theta(prepared.partition, theta)
+        Lambda = prepared.partition.block_factors(working)
+    return work_of(prepared.products, prepared.layout, Lambda)
 
 
 def variance_information(

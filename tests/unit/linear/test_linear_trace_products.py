@@ -139,6 +139,7 @@ SPARSE = ("sparse", "sparse with slopes", "chain and sparse")
         ("three, dense", "none"),
         ("chain and dense", "all"),
         ("sparse", "none"),
+        ("sparse with slopes", "all"),
         ("sparse with slopes", "tiny"),
         ("chain and sparse", "all"),
         ("chain and sparse", "none"),
@@ -181,3 +182,21 @@ def test_cost_of_a_tail() -> None:
         work = work_of(system.products)
         assert work.tail == tail
         assert (work.multiplications == 0.0) == (tail == 0)
+
+
+def test_variances_of_zero_take_more() -> None:
+    """Their columns are solved for: the cost says so, and of a dense tail hardly."""
+    codes, values, levels = large("sparse")
+    blocks = [
+        GroupBlock(c, J, np.ascontiguousarray(v))
+        for c, J, v in zip(codes, levels, values, strict=True)
+    ]
+    n = codes[0].size
+    system = build_system(np.arange(n, dtype=float), np.ones((n, 1)), blocks)
+    one, zero = np.ones((1, 1)), np.zeros((1, 1))
+    usual, leading, crossed = (
+        work_of(system.products, Lambda=Lambda).multiplications
+        for Lambda in ([one, one], [zero, one], [one, zero])
+    )
+    assert usual == leading == work_of(system.products).multiplications
+    assert crossed > 10.0 * usual

@@ -57,6 +57,7 @@ int64_t sparse_factor(MIXEFF_PANELS, VecOut S, VecOut L, Mats Lambdas, VecOut ou
 void sparse_solve(MIXEFF_PANELS, Vec L, MatOut right, bool transpose);
 void sparse_multiply(MIXEFF_PANELS, Vec S, Mat x, MatOut out);
 void sparse_invert(MIXEFF_PANELS, Vec L, int64_t size, VecOut Q, VecOut room);
+void sparse_moved(MIXEFF_PANELS, Vec L, Vec X, MatOut R, Mats Lambdas);
 void sparse_scale(MIXEFF_PANELS, VecOut Q, Mats Lambdas);
 nb::list sparse_traces(MIXEFF_PANELS, Vec S, Vec Q, int64_t size, Mats Lambdas);
 Array sparse_trace_directly(MIXEFF_PANELS, Vec S, Vec L, int64_t size, Mats Lambdas, int64_t a,

@@ -48,6 +48,7 @@ NB_MODULE(_compiled, m) {
     def(m, "sparse_solve", &sparse_solve, free_gil());
     def(m, "sparse_multiply", &sparse_multiply, free_gil());
     def(m, "sparse_invert", &sparse_invert, free_gil());
+    def(m, "sparse_moved", &sparse_moved, free_gil());
     def(m, "sparse_scale", &sparse_scale, free_gil());
     def(m, "sparse_traces", &sparse_traces);
     def(m, "sparse_trace_directly", &sparse_trace_directly);

@@ -59,6 +59,12 @@ struct Panels {
 // Row of panel s of every column it holds, this thread's own; for other columns it means nothing.
 std::vector<int32_t> &positions(const Panels &p, int64_t s);
 
+// Both triangles of the diagonal block of a panel from the lower one.
+inline void complete(double *P, int64_t width) {
+    for (int64_t i = 0; i < width; ++i)
+        for (int64_t j = 0; j < i; ++j) P[j * width + i] = P[i * width + j];
+}
+
 // Panel s of M <- Lt' M Lt, or Lt M Lt'; the diagonal block in full.
 void scale_panel(const Panels &p, int64_t s, double *P, const std::vector<Mat> &Lambdas,
                  bool transposed);

@@ -13,12 +13,6 @@ namespace mixeff {
 
 namespace {
 
-// Both triangles of the diagonal block of panel s from the lower one.
-void complete(double *P, int64_t width) {
-    for (int64_t i = 0; i < width; ++i)
-        for (int64_t j = 0; j < i; ++j) P[j * width + i] = P[i * width + j];
-}
-
 // P -= what the panel of one update contributes, product by product in `room`.
 void pull_update(const Panels &p, const Update &u, const double *L, double *P, double *room) {
     const int64_t inner = p.width(u.from), width = p.width(u.to);
