@@ -181,6 +181,12 @@ def method_of(
     ------
     OptionError
         A name that does not exist, or a method the model does not have.
+
+    Notes
+    -----
+    Satterthwaite's and Kenward and Roger's methods are computed once for every fit and kept with
+    it, k + 2 or k + 4 matrices of (p, p) numbers. Robust ones hold arrays as long as the data:
+    they are made anew.
     """
     chosen = _chosen_df(fit, ddf, function)
     if vcov is not None:
@@ -188,12 +194,18 @@ def method_of(
     if chosen == "asymptotic":
         return Asymptotic(covariance(fit.estimate))
     if chosen == "satterthwaite":
-        from mixeff.inference.satterthwaite import satterthwaite
+        from mixeff.inference.satterthwaite import satterthwaite as make
+    else:
+        from mixeff.inference.kenward_roger import kenward_roger as make
+    return fit._remembered.get(("method", chosen), lambda: frozen(make(fit)))
 
-        return satterthwaite(fit)
-    from mixeff.inference.kenward_roger import kenward_roger
 
-    return kenward_roger(fit)
+def frozen(method: Method) -> Method:
+    """The method with arrays that nobody can write to."""
+    for value in vars(method).values():
+        if isinstance(value, np.ndarray):
+            value.flags.writeable = False
+    return method
 
 
 def _chosen_df(fit: MixedModel, ddf: str | None, function: str) -> str:

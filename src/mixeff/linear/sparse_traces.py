@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixeff.factor import kernels
-from mixeff.factor.selected_inverse import tail_inverse
 from mixeff.factor.sparse_tail import SparseTail
 from mixeff.factor.tail_products import scale_rows
 from mixeff.linear.tail_columns import Tail, add_columns, inverse_without_loss

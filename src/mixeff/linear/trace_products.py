@@ -155,8 +155,8 @@ def _add_tail(
     groups = factor.layout.tail_groups
     if not groups:
         return
-    E, mine, traces = ([part[i] for i in groups] for part in (directions, own, H))
-    tail = Tail(factor, changes, E, mine, traces, K)
+    E, traces = ([part[i] for i in groups] for part in (directions, H))
+    tail = Tail(factor, changes, E, [own[i] for i in groups], traces, K)
     kind = factor.system.tail
     if isinstance(kind, DenseTail):
         add_dense(tail)

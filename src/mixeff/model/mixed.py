@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mixeff.model.methods import FitMethods
+from mixeff.model.remembered import Remembered
 from mixeff.model.request import Request
 
 if TYPE_CHECKING:
@@ -83,6 +85,11 @@ class MixedModel(FitMethods):
     @abstractmethod
     def is_singular(self) -> bool:
         """Whether some random term has no variance in some direction."""
+
+    @cached_property
+    def _remembered(self) -> Remembered:
+        """What was asked for once and serves every later table; see ``inference/method.py``."""
+        return Remembered()
 
     @property
     def formula(self) -> str:
