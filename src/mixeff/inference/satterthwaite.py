@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 LARGEST_WORK = 2e11
-"""Multiplications of the traces; beyond (about half a minute) the average information is used.
+"""Multiplications of the traces; beyond (some ten seconds) the average information is used.
 
-That is a dense tail of some 3,400 columns; with so many levels the two hardly differ.
+That is a dense tail of some 4,600 columns; with so many levels the two hardly differ.
 """
 
 LARGEST_MEMORY = 6e9

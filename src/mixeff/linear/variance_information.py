@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from mixeff.crossproducts.blocks import CrossProducts
 from mixeff.factor.cholesky import BlockedFactor
 from mixeff.factor.solves import solve
+from mixeff.factor.threads import one_blas_thread
 from mixeff.linear.estimate import LinearEstimate
 from mixeff.linear.level_blocks import LevelInverse
 from mixeff.linear.random_products import RandomProducts, flat
@@ -76,6 +77,11 @@ def variance_information(
     prepared: Prepared, estimate: LinearEstimate, *, exact: bool = True
 ) -> VarianceInformation:
     """All of it at the estimate; without ``exact`` the products of traces are left out."""
+    with one_blas_thread():
+        return _information(prepared, estimate, exact)
+
+
+def _information(prepared: Prepared, estimate: LinearEstimate, exact: bool) -> VarianceInformation:
     partition, products = prepared.partition, prepared.products
     theta = prepared.coordinates.working_theta(partition, estimate.theta)
     factor = prepared.system().factorize(partition.block_factors(theta))

@@ -11,6 +11,7 @@ import pytest
 
 import mixeff as mx
 from mixeff.errors import OptionError
+from mixeff.factor.sparse_tail import SparseTail
 from mixeff.inference.kenward_roger import kenward_roger, refuse_large, scale_and_df
 from mixeff.inference.tails import f_tail
 from mixeff.linear.trace_products import TraceWork
@@ -102,6 +103,46 @@ def test_dense_formulas(name: str) -> None:
     np.testing.assert_allclose(rows, single, rtol=1e-6)
 
 
+def awkward(kind: str) -> Any:
+    """Weights, an offset, a column that others determine; crossed factors, a variance of zero."""
+    rng = np.random.default_rng(12)
+    n = 1300 if kind == "sparse tail" else 400
+    at = np.arange(n)
+    if kind == "sparse tail":
+        g, h, k = at // 2, (at * 620 // n + rng.integers(0, 2, n)) % 620, at % 1
+    else:
+        g, h, k = rng.integers(0, 90, n), rng.integers(0, 30, n), rng.integers(0, 8, n)
+    x = rng.normal(size=n)
+    effects = rng.normal(size=g.max() + 1)[g] + rng.normal(size=h.max() + 1)[h]
+    y = x + effects + rng.normal(size=n)
+    # No variance of k is left: its levels have equal means, given all else.
+    y -= pd.Series(y - effects - x).groupby(k).transform("mean").to_numpy()
+    codes = {name: code.astype(str) for name, code in (("g", g), ("h", h), ("k", k))}
+    frame = pd.DataFrame({"y": y, "x": x, "twice": 2 * x, **codes})
+    frame["w"], frame["o"] = rng.uniform(0.5, 2.0, n), rng.normal(size=n)
+    frame["y"] += frame["o"]
+    third = "" if kind == "sparse tail" else " + (1 | k)"
+    formula = "y ~ x + twice + (1 | g) + (1 | h)" + third
+    return mx.lmer(formula, frame, weights="w", offset="o")
+
+
+@pytest.mark.filterwarnings("ignore::mixeff.errors.MixeffWarning")
+@pytest.mark.parametrize("kind", ["sparse tail", "three factors"])
+def test_awkward_designs(kind: str) -> None:
+    fit = awkward(kind)
+    assert fit.dropped == ("twice",)
+    assert fit.is_singular == (kind == "three factors")
+    method = kenward_roger(fit)
+    system = fit.estimate.prepared.system()
+    assert isinstance(system.tail, SparseTail) == (kind == "sparse tail")
+    Phi, adjusted, P, W = dense_kenward_roger(fit)
+    size = np.sqrt(np.outer(np.diag(adjusted), np.diag(adjusted)))
+    np.testing.assert_allclose(method.covariance / size, adjusted / size, atol=1e-8)
+    g = np.array([np.diag(Phi @ p @ Phi) for p in P])
+    single = 2.0 * np.diag(Phi) ** 2 / np.einsum("ja,jk,ka->a", g, W, g)
+    np.testing.assert_allclose(method.df(np.eye(2)), single, rtol=1e-6)
+
+
 def test_one_row_as_joint_and_single() -> None:
     fit = fit_case("pixel_p")
     single = fit.contrast("day = 1", ddf="kenward-roger")
@@ -158,6 +199,25 @@ def test_nothing_of_the_size_of_the_data_squared() -> None:
     assert peak < 30e6
     # x varies within all levels: nearly n - J - K degrees of freedom
     assert 19_000 < method.df(np.array([[0.0, 1.0]]))[0] < 20_000
+
+
+def test_a_sparse_tail_stays_sparse() -> None:
+    """A square of the tail's 6,000 columns would take 288 MB."""
+    rng = np.random.default_rng(1)
+    n, T = 40_000, 6_000
+    g, h = np.arange(n) // 4, (np.arange(n) * T // n + rng.integers(0, 2, n)) % T
+    y = rng.normal(size=n // 4)[g] + rng.normal(size=T)[h] + rng.normal(size=n)
+    frame = {"y": y, "x": rng.normal(size=n), "g": g.astype(str), "h": h.astype(str)}
+    fit = mx.lmer("y ~ x + (1 | g) + (1 | h)", frame)
+    tracemalloc.start()
+    try:
+        method = kenward_roger(fit)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 60e6
+    # All of x varies within levels: n less what the levels take of it.
+    assert n - 10_000 - T < method.df(np.array([[0.0, 1.0]]))[0] < n
 
 
 @pytest.mark.filterwarnings("ignore::mixeff.errors.MixeffWarning")

@@ -46,11 +46,9 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     for module in (satterthwaite, kenward_roger):
         name, before = module.__name__.rsplit(".", 1)[1], module.variance_information
 
-        def counted(
-            *given: Any, _name: str = module.__name__, _f: Any = before, **more: Any
-        ) -> Any:
-            made.append(_name.rsplit(".", 1)[1])
-            return _f(*given, **more)
+        def counted(*given: Any, _name: str = name, _make: Any = before, **more: Any) -> Any:
+            made.append(_name)
+            return _make(*given, **more)
 
         monkeypatch.setattr(module, "variance_information", counted)
     return made
