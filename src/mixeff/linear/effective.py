@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from mixeff.linear.random_products import flat
 from mixeff.linear.sigma_coordinates import basis, pack, places, slopes_to_matrices
 from mixeff.linear.variance_information import (
     VarianceInformation,
     _Inverse,
-    flat,
     trace_work,
     variance_information,
 )
