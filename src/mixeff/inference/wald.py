@@ -71,7 +71,7 @@ def wald_intervals(
     OptionError
         ``level`` is not between 0 and 1.
     """
-    check_level("confint", level)
+    level = check_level("confint", level)
     p = estimate.beta.size
     matrix = covariance(estimate) if method is None else method.covariance
     df = np.full(p, np.inf) if method is None else method.df(np.eye(p))

@@ -45,11 +45,12 @@ def choose(function: str, argument: str, value: object, allowed: Sequence[str]) 
     raise OptionError(f"{function}: {argument} must be one of {words}, not {shown(value)}.{hint}")
 
 
-def check_level(function: str, level: Any) -> None:
-    """Raise OptionError unless ``level`` is a number between 0 and 1."""
+def check_level(function: str, level: Any, argument: str = "level") -> float:
+    """The number between 0 and 1 that ``level`` is, else OptionError."""
     number = isinstance(level, Real) and not isinstance(level, bool)
     if not (number and 0 < level < 1):
-        raise OptionError(f"{function}: level must lie between 0 and 1, not {shown(level)}.")
+        raise OptionError(f"{function}: {argument} must lie between 0 and 1, not {shown(level)}.")
+    return float(level)
 
 
 def check_switch(function: str, argument: str, value: Any) -> None:

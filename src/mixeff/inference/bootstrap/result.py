@@ -13,7 +13,7 @@ from mixeff.errors import OptionError
 from mixeff.inference.bootstrap.intervals import METHODS, accelerated
 from mixeff.inference.bootstrap.tally import outcome_notes
 from mixeff.inference.table import ResultTable
-from mixeff.model.options import check_level, choose
+from mixeff.model.options import check_level, choose, refuse_unknown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -124,10 +124,8 @@ class Bootstrap:
         >>> table.to_frame().shape
         (6, 2)
         """
-        from mixeff.model.options import refuse_unknown
-
         refuse_unknown("confint", unknown, ("level", "method"))
-        check_level("confint", level)
+        level = check_level("confint", level)
         method = choose("confint", "method", method, INTERVALS)
         bounds = np.full((len(self.names), 2), np.nan)
         for j in range(len(self.names)):

@@ -93,7 +93,7 @@ def bootstrap_intervals(fit: MixedModel, level: float, options: Mapping[str, Any
     interval = asked.pop("interval", "percentile")
     names = ("level", "method", "interval", *known)
     refuse_unknown("confint", (a for a in asked if a not in known), names)
-    check_level("confint", level)
+    level = check_level("confint", level)
     interval = choose("confint", "interval", interval, INTERVALS)
     draws = bootstrap(fit, **{**known, **asked}, unknown={})
     return draws.confint(level, interval)

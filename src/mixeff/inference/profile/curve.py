@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mixeff.inference.profile import hermite
 from mixeff.inference.profile.path import Path
 from mixeff.inference.profile.track import Scale
 
@@ -44,16 +45,16 @@ class Curve:
     @classmethod
     def of(cls, name: str, path: Path) -> Curve:
         """The points a path has now."""
-        points, track = path.points, path.track
+        points, track, edge = path.points, path.track, path.ceiling
         outer = track.scale.outer
         return cls(
             name=name,
             estimate=outer(path.center.v),
             focal=np.array([outer(p.v) for p in points]),
-            zeta=np.array([p.zeta for p in points]),
-            parameters=np.array([track.parameters(p.solved) for p in points]),
+            zeta=np.array([min(max(p.zeta, -edge), edge) for p in points]),
+            parameters=np.array([path.parameters(p) for p in points]),
             coordinates=np.array([p.v for p in points]),
-            rates=np.array([p.rate for p in points]),
+            rates=np.array([0.0 if path.on_edge(p) else p.rate for p in points]),
             scale=track.scale,
             evaluations=path.evaluations,
         )
@@ -101,13 +102,11 @@ class Curve:
         i = np.clip(np.searchsorted(x, v) - 1, 0, x.size - 2)
         h = x[i + 1] - x[i]
         t, rise = (v - x[i]) / h, y[i + 1] - y[i]
-        # Fritsch and Carlson (1980): no slope above three times the secant, none negative.
-        m0, m1 = (np.clip(h * self.rates[k], 0.0, 3.0 * np.maximum(rise, 0.0)) for k in (i, i + 1))
-        s = 1.0 - t
+        m0, m1 = hermite.slopes(rise, h, self.rates[i], self.rates[i + 1])
         if order:
-            out = (6 * t * s * rise + s * (1 - 3 * t) * m0 + t * (3 * t - 2) * m1) / h
+            out = hermite.derivative(t, rise, m0, m1) / h
         else:
-            out = y[i] + t * t * (3 - 2 * t) * rise + t * s * s * m0 - t * t * s * m1
+            out = y[i] + hermite.value(t, rise, m0, m1)
         # Values that are the ends themselves may miss them by a rounding.
         slack = 1e-9 * (x[-1] - x[0])
         inside = (v >= x[0] - slack) & (v <= x[-1] + slack)

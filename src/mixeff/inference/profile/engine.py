@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from mixeff.errors import ConvergenceError
 from mixeff.factor.threads import one_blas_thread
 from mixeff.generalized.estimate import GeneralizedEstimate
+from mixeff.inference.profile.edge import Edge
 from mixeff.inference.profile.generalized import GeneralizedModelTracks
+from mixeff.inference.profile.kinds import Kind
 from mixeff.inference.profile.linear import LinearModel
 from mixeff.inference.profile.path import BetterOptimumError, Path
 from mixeff.inference.wald import variance_names
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_ADOPTIONS, _EVALUATIONS = 3, 150
+_ADOPTIONS, _EVALUATIONS = 10, 150
 
 
 class Engine:
@@ -31,17 +33,19 @@ class Engine:
     ----------
     fit : MixedModel
         Not by REML, and not with ``n_agq=0``.
+    closed : frozenset of str
+        Parameters whose paths have led to better points that no fit confirmed.
     """
 
-    def __init__(self, fit: MixedModel) -> None:
-        self.fit = fit
+    def __init__(self, fit: MixedModel, closed: frozenset[str] = frozenset()) -> None:
+        self.fit, self.closed = fit, closed
         self.names = parameter_names(fit)
         self._paths: dict[str, Path | None] = {}
         self._tracks: LinearModel | GeneralizedModelTracks | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Copies and pickles make again what is asked of them.
-        return Engine, (self.fit,)
+        return Engine, (self.fit, self.closed)
 
     @property
     def tracks(self) -> LinearModel | GeneralizedModelTracks:
@@ -63,8 +67,27 @@ class Engine:
         """The path of one parameter; None for a correlation with a standard deviation of zero."""
         if name not in self._paths:
             track = self.tracks.track(name)
-            self._paths[name] = None if track is None else Path(track)
+            if track is None:
+                self._paths[name] = None
+            else:
+                self._paths[name] = Path(track, self._edge(name), name not in self.closed)
         return self._paths[name]
+
+    def _edge(self, name: str) -> Edge | None:
+        """Where a correlation stops to matter; None for other parameters."""
+        kinds = self.tracks.kinds()
+        own = kinds[name]
+        if own.kind != "cor":
+            return None
+        names = {kind: name for name, kind in kinds.items()}
+        paths = []
+        for column in (own.first, own.second):
+            # Paths of their own: those that are shown have points where they were asked for.
+            deviation = names[Kind("sd", own.term, column)]
+            track = self.tracks.track(deviation)
+            assert track is not None
+            paths.append(Path(track, adopts=deviation not in self.closed))
+        return Edge.nearest(paths, self.names.index(name))
 
 
 def parameter_names(fit: MixedModel) -> tuple[str, ...]:
@@ -121,13 +144,16 @@ def adopting(engine: Engine, work: Callable[[Engine], T]) -> tuple[Engine, T, tu
     """
     notes: tuple[str, ...] = ()
     with one_blas_thread():
-        for _ in range(_ADOPTIONS + 1):
+        for _ in range(_ADOPTIONS + len(engine.names)):
             try:
                 return engine, work(engine), notes
             except BetterOptimumError as found:
                 better = _refitted(engine.fit, found)
-                notes = (*notes, _adopted(found, engine.fit, better))
-                engine = Engine(better)
+                if better.loglik > engine.fit.loglik:
+                    notes = (*notes, _adopted(found, engine.fit, better))
+                    engine = Engine(better)
+                else:
+                    engine = Engine(engine.fit, engine.closed | {found.name})
     raise ConvergenceError(
         "The likelihood has so many local maxima that every profile leads to a better one: "
         "simplify the random effects, or fit from other starting values (start=)."

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mixeff.errors import OptionError
 from mixeff.inference.profile.curve import Curve
+from mixeff.model.options import check_level
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,8 +42,7 @@ def pairs(
     import pandas as pd
     from scipy.special import chdtri
 
-    if not all(0 < level < 1 for level in levels):
-        raise OptionError(f"pairs: levels must lie between 0 and 1, not {tuple(levels)!r}.")
+    levels = [check_level("pairs", level, "levels") for level in np.atleast_1d(levels).tolist()]
     if parameters is None:
         curves = [profile.curves[name] for name in profile.profiled if name in profile.curves]
     else:

@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixeff.errors import ConvergenceError
+from mixeff.inference.profile import hermite
+from mixeff.inference.profile.edge import Edge
 from mixeff.inference.profile.track import Solved, Track
 
 Floats = NDArray[np.float64]
@@ -25,7 +27,10 @@ _NARROW = 1e-8  # width of a bracket, in units of the estimate's speed, that is 
 _HALVINGS = 30
 _STEPS = 60  # points at most on the way to one value of zeta
 _LONGEST = 2.5  # zeta by which one step may go forward
-_SHRINKS = 12  # times a step is halved where the criterion cannot be evaluated
+_SHRINKS = 12  # times a step is shortened where no point is found
+_NEAR = 0.01  # part of the way known that is not worth another step to where none was found
+_FALL = 1e-6  # of zeta, more than rounding
+_ENDLESS = 100.0  # size of a working parameter (a logit, a logarithm) that is as good as infinite
 _BETTER = 1e-6  # deviance by which a point must lie below the optimum to be a better one
 
 
@@ -57,8 +62,10 @@ class Reached:
 
     Attributes
     ----------
-    v : float, the coordinate; a bound, or infinite, where it does not get there
-    zeta : float, at v (that of the bound; of the last point where infinite)
+    v : float
+        The coordinate; a bound, or infinite, where zeta does not get there; NaN where it cannot be
+        followed so far.
+    zeta : float, at v (that of the bound; of the last point where infinite or NaN)
     hit : bool, zeta gets there
     """
 
@@ -68,31 +75,67 @@ class Reached:
 
 
 class Path:
-    """The points known of one parameter's profile, the estimate among them."""
+    """The points known of one parameter's profile, the estimate among them.
 
-    def __init__(self, track: Track) -> None:
-        self.track = track
+    Parameters
+    ----------
+    track : Track
+    edge : Edge or None
+        Above whose rise the deviance does not go. Points are those of the path nonetheless: there
+        ``on_edge`` is true, and the optimum that of the edge.
+    adopts : bool
+        A better optimum is reported; else, where a fit from there has not confirmed one, it is a
+        point that cannot be evaluated.
+    """
+
+    def __init__(self, track: Track, edge: Edge | None = None, adopts: bool = True) -> None:
+        self.track, self.edge, self.adopts = track, edge, adopts
+        self.ceiling = math.inf if edge is None else math.sqrt(edge.rise)
         solved, self.speed, self.tangent = track.estimate()
         self.best = solved.value
         self.evaluations = solved.evaluations
-        self.failed = 0  # points where the search ended without an optimum
-        self.folds = 0  # times zeta fell on the way outwards
-        self._known = [Point(solved, 0.0, 1.0 / self.speed)]
+        self._known = {solved.v: Point(solved, 0.0, 1.0 / self.speed)}
+        self._estimate = solved.v
+        self._closed = {-1: -math.inf, 1: math.inf}  # where no point was found
 
     @property
     def points(self) -> list[Point]:
         """All, by v."""
-        return sorted(self._known, key=lambda p: p.v)
+        return [self._known[v] for v in sorted(self._known)]
 
     @property
     def center(self) -> Point:
         """The estimate."""
-        return self._known[0]
+        return self._known[self._estimate]
+
+    @property
+    def failed(self) -> int:
+        """Points where the search ended without an optimum."""
+        return sum(not (p.solved.ok or self.on_edge(p)) for p in self.points)
+
+    @property
+    def folds(self) -> bool:
+        """Somewhere zeta falls on the way outwards."""
+        return any(
+            _falls(a, b) and not self.on_edge(b)
+            for sign in (-1, 1)
+            for a, b in pairwise(self.side(sign))
+        )
+
+    def on_edge(self, point: Point) -> bool:
+        """The edge lies below the point, or is where its search has ended."""
+        return abs(point.zeta) >= self.ceiling - _EXACT
+
+    def parameters(self, point: Point) -> tuple[float, ...]:
+        """All parameters at a point, in the caller's units."""
+        if self.edge is not None and self.on_edge(point):
+            return self.edge.with_correlation(self.track.scale.outer(point.v))
+        return self.track.parameters(point.solved)
 
     def side(self, sign: int) -> list[Point]:
         """The estimate and what lies to one side of it, outwards."""
-        own = [p for p in self._known[1:] if sign * (p.v - self.center.v) > 0]
-        return [self.center, *sorted(own, key=lambda p: sign * p.v)]
+        own = [p for p in self.points if sign * (p.v - self._estimate) > 0]
+        return [self.center, *own[::sign]]
 
     def bound(self, sign: int) -> float:
         """The end of the range of v on one side."""
@@ -106,22 +149,34 @@ class Path:
         BetterOptimumError
             It lies below the optimum.
         ConvergenceError
-            The criterion cannot be evaluated there.
+            The criterion cannot be evaluated there, or the search left the path without an optimum.
         """
-        for known in self._known:
-            if known.v == v:
-                return known
-        solved = self.track.solve(v, self._starts(v))
+        if v not in self._known:
+            self._known[v] = self._solve(v, self._starts(v))
+        return self._known[v]
+
+    def _tried(self, v: float) -> Point | None:
+        """The point at v, if there is one."""
+        try:
+            return self.at(v)
+        except ConvergenceError:
+            return None
+
+    def _solve(self, v: float, starts: list[Floats]) -> Point:
+        """The optimum of the others from given starts."""
+        solved = self.track.solve(v, starts)
         self.evaluations += solved.evaluations
-        self.failed += not solved.ok
         rise = solved.value - self.best
-        if rise < -max(_BETTER, 1e-11 * abs(self.best)):
+        below = rise < -max(_BETTER, 1e-11 * abs(self.best))
+        if below and solved.ok and self.adopts:
             raise BetterOptimumError(self.track.name, self.track.start(solved), -rise)
-        sign = 1.0 if v > self.center.v else -1.0
+        sign = 1 if v > self.center.v else -1
         zeta = sign * math.sqrt(max(rise, 0.0))
-        rate = 0.5 * solved.slope / zeta if zeta else self.center.rate
-        point = Point(solved, zeta, rate)
-        self._known.append(point)
+        point = Point(solved, zeta, 0.5 * solved.slope / zeta if zeta else self.center.rate)
+        inner = [p for p in self.side(sign) if sign * p.v < sign * v][-1]
+        if below or (not solved.ok and _falls(inner, point)):
+            # Laplace approximations have poles where a mode of the random effects vanishes.
+            raise ConvergenceError(f"{self.track.name}: the search has left the path.")
         return point
 
     def _starts(self, v: float) -> list[Floats]:
@@ -130,9 +185,9 @@ class Path:
         Up to three points; at the estimate alone its tangent.
         """
         sign = 1 if v > self.center.v else -1
-        near = sorted(self.side(sign), key=lambda p: abs(p.v - v))[:3]
+        inner, other = ([p for p in self.side(s) if not self.on_edge(p)] for s in (sign, -sign))
+        near = sorted(inner, key=lambda p: abs(p.v - v))[:3]
         if len(near) == 1:
-            other = self.side(-sign)
             if len(other) > 1:
                 near.append(other[1])
             else:
@@ -148,10 +203,12 @@ class Path:
     def reach(self, target: float) -> Reached:
         """Where zeta first takes the value ``target`` (not 0) on the way outwards."""
         sign = 1 if target > 0 else -1
+        if abs(target) >= self.ceiling:
+            return Reached(self.bound(sign), sign * self.ceiling, False)
         for _ in range(_STEPS):
             side = self.side(sign)
             for inside, outside in pairwise(side):
-                if abs(outside.zeta) >= abs(target):
+                if abs(outside.zeta) >= abs(target) - _EXACT:
                     return self._root(inside, outside, target)
             last = side[-1]
             if last.v == self.bound(sign):
@@ -159,23 +216,45 @@ class Path:
             if self._outwards(last, target, sign) is None:
                 break
         last = self.side(sign)[-1]
-        return Reached(sign * math.inf, last.zeta, False)
+        return Reached(sign * (math.nan if self.lost(sign) else math.inf), last.zeta, False)
+
+    def lost(self, sign: int) -> bool:
+        """No point was found further out, and the last one is not as good as infinitely far."""
+        last = self.side(sign)[-1]
+        far = max(abs(last.v), float(np.abs(last.solved.x).max(initial=0.0)))
+        return math.isfinite(self._closed[sign]) and far < _ENDLESS
 
     def _outwards(self, last: Point, target: float, sign: int) -> Point | None:
-        """One more point towards ``target``; None where no step can be evaluated."""
-        step = self._step(last, target, sign)
+        """One more point towards ``target``; None where no step leads to one."""
+        v = last.v + self._step(last, target, sign)
         for _ in range(_SHRINKS):
-            v = last.v + step
             if sign * v >= sign * self.bound(sign):
                 v = self.bound(sign)
-            try:
-                new = self.at(v)
-            except ConvergenceError:
-                step *= 0.3
+            if sign * v >= sign * self._closed[sign]:
+                v = last.v + 0.3 * (self._closed[sign] - last.v)
+                if abs(v - last.v) < _NEAR * abs(v - self.center.v):
+                    return None
+            new = self._tried(v)
+            if new is None:
+                self._closed[sign] = v
                 continue
-            self.folds += abs(new.zeta) < abs(last.zeta) - 1e-6
+            if _falls(last, new) and not self.on_edge(new):
+                self._back(new, sign)
             return new
         return None
+
+    def _back(self, lower: Point, sign: int) -> None:
+        """Follow a lower branch back to where it meets the one that was followed outwards."""
+        for p in reversed(self.side(sign)[1:]):
+            if sign * p.v >= sign * lower.v:
+                continue
+            try:
+                again = self._solve(p.v, [lower.solved.x])
+            except ConvergenceError:
+                return
+            if abs(again.zeta) >= abs(p.zeta) - _EXACT:
+                return
+            self._known[p.v] = lower = again
 
     def _step(self, last: Point, target: float, sign: int) -> float:
         """How far to go: along the slope, but not much further than the path is known."""
@@ -198,11 +277,14 @@ class Path:
             if width <= max(_NARROW * self.speed, 4e-16 * abs(outside.v)):
                 break  # zeta jumps: an approximation with several modes, or a fold
             error = min(abs(p.zeta - target) for p in (inside, outside))
-            middle = self.at(hermite_root(inside, outside, target))
-            if abs(middle.zeta - target) > 0.3 * error:  # no smooth curve: halve as well
+            middle = self._tried(hermite_root(inside, outside, target))
+            if middle is not None:
                 inside, outside = _narrowed(inside, middle, outside, target)
-                middle = self.at(0.5 * (inside.v + outside.v))
-            inside, outside = _narrowed(inside, middle, outside, target)
+            if middle is None or abs(middle.zeta - target) > 0.3 * error:
+                middle = self._tried(0.5 * (inside.v + outside.v))  # no smooth curve: halve
+                if middle is None:
+                    return Reached(math.nan, inside.zeta, False)
+                inside, outside = _narrowed(inside, middle, outside, target)
         return Reached(outside.v, outside.zeta, True)
 
     def trace(self, cutoff: float, delta: float, most: int) -> None:
@@ -210,10 +292,13 @@ class Path:
         for sign in (-1, 1):
             for _ in range(most):
                 last = self.side(sign)[-1]
-                if abs(last.zeta) >= cutoff or last.v == self.bound(sign):
+                if abs(last.zeta) >= min(cutoff, self.ceiling) or last.v == self.bound(sign):
                     break
                 if self._outwards(last, sign * (abs(last.zeta) + delta), sign) is None:
                     break
+            if self.ceiling < cutoff:  # the corner, and the plateau
+                self.reach(sign * (self.ceiling - 2.0 * _EXACT))
+                self._tried(self.bound(sign))
 
     def refined(self) -> None:
         """The slope of zeta at the estimate from the points next to it, once there are some.
@@ -234,7 +319,11 @@ class Path:
         unit = np.array([abs(near[0].v - v0) ** j for j in range(1, 2 * len(near) + 1)])
         found = np.linalg.solve(np.array(rows) / unit, np.array(right)) / unit
         if found[0] > 0:
-            self._known[0] = replace(self.center, rate=float(found[0]))
+            self._known[v0] = replace(self.center, rate=float(found[0]))
+
+
+def _falls(inside: Point, outside: Point) -> bool:
+    return abs(outside.zeta) < abs(inside.zeta) - _FALL
 
 
 def _narrowed(inside: Point, middle: Point, outside: Point, target: float) -> tuple[Point, Point]:
@@ -246,26 +335,6 @@ def _narrowed(inside: Point, middle: Point, outside: Point, target: float) -> tu
 
 def hermite_root(a: Point, b: Point, target: float) -> float:
     """Root of the cubic through values and slopes of two points, strictly between them."""
-    h = b.v - a.v
-    p0, p1 = a.zeta - target, b.zeta - target
-    secant = (b.zeta - a.zeta) / h
-    # Slopes that would make the cubic turn back are cut (Fritsch and Carlson 1980).
-    m0, m1 = (h * min(max(p.rate, 0.0), 3.0 * secant) for p in (a, b))
-    low, high, t = 0.0, 1.0, p0 / (p0 - p1)
-    for _ in range(60):
-        s = 1.0 - t
-        value = (
-            (1 + 2 * t) * s * s * p0 + t * s * s * m0 + t * t * (3 - 2 * t) * p1 - t * t * s * m1
-        )
-        if (value < 0) == (p0 < 0):
-            low = t
-        else:
-            high = t
-        slope = 6 * t * s * (p1 - p0) + s * (1 - 3 * t) * m0 + t * (3 * t - 2) * m1
-        new = t - value / slope if slope else 0.5 * (low + high)
-        if not low < new < high:
-            new = 0.5 * (low + high)
-        if abs(new - t) < 1e-14:
-            break
-        t = new
-    return a.v + h * min(max(t, 1e-9), 1.0 - 1e-9)
+    h, rise = b.v - a.v, b.zeta - a.zeta
+    m0, m1 = hermite.slopes(rise, h, a.rate, b.rate)
+    return a.v + h * hermite.crossing((target - a.zeta) / rise, m0 / rise, m1 / rise)

@@ -24,6 +24,8 @@ Floats = NDArray[np.float64]
 _EDGE = 2e-2  # a relative standard deviation below this may belong at zero
 _LARGEST = 500.0  # of any working parameter; logarithms are among them
 _STEPS, _REMEMBERED = 40, 8
+_DESCENTS, _SHRINKS, _LONGEST = 30, 12, 3.0
+_DIFFERENCE = 1e-4  # of a working parameter: the Hessian is right to about as much
 _SOUND = 1e-10  # smallest eigenvalue, relative to the largest, of a Hessian that is used as it is
 
 
@@ -150,8 +152,9 @@ class Minimum:
 def minimize(problem: RestrictedProblem, starts: Sequence[Floats], control: Control) -> Minimum:
     """From the first of the starts where the criterion can be evaluated.
 
-    Newton's method alone in the interior; with the conditions at the boundary, and the second
-    optimizer, where a variance is near zero or Newton's method ends without an optimum.
+    Newton's method alone in the interior, with the model of the Hessian and, where that does not
+    lead there, with the Hessian itself; with the conditions at the boundary, and the second
+    optimizer, where a variance is near zero.
 
     Raises
     ------
@@ -162,25 +165,38 @@ def minimize(problem: RestrictedProblem, starts: Sequence[Floats], control: Cont
     if not problem.restriction.layout.n_free:
         only = problem.evaluate(np.empty(0))
         return Minimum(only, math.isfinite(only.value), 1)
-    for x in starts:
-        first = counted.evaluate(x)
-        if math.isfinite(first.value):
-            break
-    else:
+    first = next((at for x in starts if (at := _tried(counted, x)) is not None), None)
+    if first is None:
         raise ConvergenceError("The criterion cannot be evaluated at any start.")
-    assert isinstance(first, RestrictedEvaluation)
     near, there = follow(counted, first, control.tolerance)
+    if not there:
+        near, there = descend(counted, near, control.tolerance)
     if there and not _near_edge(problem, near.theta):
         return Minimum(near, True, counted.evaluations)
-    result = newton(
-        counted, near, tolerance=control.tolerance, max_evaluations=control.max_evaluations
-    )
-    found, ok, more = result.evaluation, result.converged, 0
-    if not ok or _near_edge(problem, found.theta):
+    found: Any = near
+    ok, more = there, 0
+    if not there:
+        result = newton(
+            counted, near, tolerance=control.tolerance, max_evaluations=control.max_evaluations
+        )
+        found, ok = result.evaluation, result.converged
+    if _near_edge(problem, found.theta):
         optimum = solve(problem, found.theta, control, others=())
         found, ok, more = optimum.evaluation, optimum.ok, optimum.evaluations
     assert isinstance(found, RestrictedEvaluation)
     return Minimum(found, ok, counted.evaluations + more)
+
+
+def _tried(problem: Counted, x: Floats) -> RestrictedEvaluation | None:
+    """The criterion at x, if it can be evaluated there."""
+    try:
+        found = problem.evaluate(x)
+    except ConvergenceError:
+        return None
+    if not math.isfinite(found.value):
+        return None
+    assert isinstance(found, RestrictedEvaluation)
+    return found
 
 
 def follow(
@@ -202,13 +218,59 @@ def follow(
         gain = -0.5 * float(gradient @ step)
         if gain < resolved:
             return current, True
-        trial = problem.evaluate(current.theta + step)
-        if not trial.value < current.value - 0.1 * gain:
+        trial = _tried(problem, current.theta + step)
+        if trial is None or not trial.value < current.value - 0.1 * gain:
             break
-        assert isinstance(trial, RestrictedEvaluation)
         steps = [*steps, (step, trial.gradient - gradient)][-_REMEMBERED:]
         current = trial
     return current, False
+
+
+def descend(
+    problem: Counted, start: RestrictedEvaluation, tolerance: float
+) -> tuple[RestrictedEvaluation, bool]:
+    """Newton steps with the Hessian from differences of the gradient: as ``follow``.
+
+    The average information says little of the curvature where the data say little of a direction:
+    along a ridge, or far out in a flat tail. These points are few, and the parameters too.
+    """
+    current = start
+    resolved = max(tolerance, 1e-13 * abs(start.value))
+    for _ in range(_DESCENTS):
+        hessian = _differenced(problem, current)
+        if hessian is None:
+            return current, False
+        values, vectors = np.linalg.eigh(hessian)
+        size = np.maximum(np.abs(values), _SOUND * max(float(np.abs(values).max()), 1e-300))
+        slopes = vectors.T @ current.gradient
+        step = -vectors @ (slopes / size)
+        gain = 0.5 * float(slopes @ (slopes / size))
+        if gain < resolved:
+            return current, bool(values[0] > -_SOUND * values[-1])
+        part = min(1.0, _LONGEST / float(np.linalg.norm(step)))
+        for _ in range(_SHRINKS):
+            trial = _tried(problem, current.theta + part * step)
+            if trial is not None and trial.value < current.value - 0.1 * part * gain:
+                break
+            part *= 0.3
+        else:
+            return current, False
+        current = trial
+    return current, False
+
+
+def _differenced(problem: Counted, at: RestrictedEvaluation) -> Floats | None:
+    """The Hessian at a point, from the gradients next to it, where it has them."""
+    columns = []
+    for j in range(at.theta.size):
+        moved = at.theta.copy()
+        moved[j] += _DIFFERENCE
+        other = _tried(problem, moved)
+        if other is None:
+            return None
+        columns.append((other.gradient - at.gradient) / _DIFFERENCE)
+    H = np.column_stack(columns)
+    return 0.5 * (H + H.T) if np.isfinite(H).all() else None
 
 
 def _corrected(hessian: Floats, steps: Sequence[tuple[Floats, Floats]]) -> Floats:

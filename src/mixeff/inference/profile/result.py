@@ -32,6 +32,10 @@ _INTERVALS = (
     "Values that raise the deviance by no more than the chi-square quantile (1 df); assumes the "
     "model, and enough groups for that reference distribution."
 )
+_UNKNOWN = (
+    "NaN: no optimum of the other parameters was found on the way to that limit. The approximation "
+    "of the likelihood may fail there; bootstrap intervals do not depend on it."
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -199,6 +203,8 @@ class Profile:
 
 def interval_table(found: IntervalTable, notes: Sequence[str]) -> ResultTable:
     """Profile intervals as they are printed."""
+    if np.isnan([found.lower, found.upper]).any():
+        notes = (*notes, _UNKNOWN)
     return ResultTable(
         f"{100 * found.level:g} % profile likelihood intervals",
         found.names,
@@ -215,13 +221,23 @@ def intervals(engine: Engine, names: tuple[str, ...], level: float) -> IntervalT
     OptionError
         ``level`` is not between 0 and 1.
     """
-    from scipy.special import ndtri
-
-    check_level("confint", level)
-    quantile = float(ndtri(0.5 + level / 2))
+    quantile = normal_quantile(level)
     limits = [limits_of(engine.path(name), quantile) for name in names]
     lower, upper = np.array(limits).reshape(-1, 2).T
     return IntervalTable(names, lower, upper, level, "profile")
+
+
+def normal_quantile(level: float) -> float:
+    """|zeta| at the limits of an interval.
+
+    Raises
+    ------
+    OptionError
+        ``level`` is not a number between 0 and 1.
+    """
+    from scipy.special import ndtri
+
+    return float(ndtri(0.5 + check_level("confint", level) / 2))
 
 
 def limits_of(path: Path | None, quantile: float) -> tuple[float, float]:
@@ -237,5 +253,5 @@ def limits_of(path: Path | None, quantile: float) -> tuple[float, float]:
         if math.isinf(v) and path.track.scale.kind == "log":
             found.append(0.0 if v < 0 else math.inf)
         else:
-            found.append(v if math.isinf(v) else path.track.scale.outer(v))
+            found.append(path.track.scale.outer(v) if math.isfinite(v) else v)
     return found[0], found[1]

@@ -15,10 +15,16 @@ from mixeff.inference.profile.engine import (
     likelihood_fit,
     parameter_names,
 )
-from mixeff.inference.profile.result import Profile, interval_table, intervals
+from mixeff.inference.profile.remarks import remarks
+from mixeff.inference.profile.result import (
+    Profile,
+    interval_table,
+    intervals,
+    normal_quantile,
+)
 from mixeff.inference.table import ResultTable
 from mixeff.inference.wald import IntervalTable
-from mixeff.model.options import closest
+from mixeff.model.options import check_level, closest
 from mixeff.model.progress import ProgressBar
 
 if TYPE_CHECKING:
@@ -40,8 +46,7 @@ def profile(
     """See `LinearMixedModel.profile`."""
     from scipy.special import chdtri
 
-    if not 0 < alpha_max < 1:
-        raise OptionError(f"profile: alpha_max must lie between 0 and 1, not {alpha_max!r}.")
+    alpha_max = check_level("profile", alpha_max, "alpha_max")
     if delta is not None and not (_is_number(delta) and delta > 0):
         raise OptionError(f"profile: delta must be a positive number, not {delta!r}.")
     if isinstance(max_points, bool) or not isinstance(max_points, int) or max_points < 2:
@@ -67,7 +72,7 @@ def profile(
     engine, curves, adopted = adopting(Engine(fit), work)
     for sentence in adopted:
         notify(sentence, ConvergenceWarning)
-    notes = (*notes, *adopted, *remarks(engine, names))
+    notes = (*notes, *adopted, *remarks(engine, names, cutoff))
     return Profile(engine.fit, engine.names, names, curves, cutoff, notes, engine)
 
 
@@ -88,10 +93,11 @@ def profile_intervals(
                 bar.show(done + 1)
         return intervals(engine, names, level)
 
-    _, found, adopted = adopting(Engine(fit), work)
+    engine, found, adopted = adopting(Engine(fit), work)
     for sentence in adopted:
         notify(sentence, ConvergenceWarning)
-    return interval_table(found, (*notes, *adopted))
+    quantile = normal_quantile(level)
+    return interval_table(found, (*notes, *adopted, *remarks(engine, names, quantile)))
 
 
 def watched(total: int, fit: MixedModel, progress: bool | None) -> ProgressBar:
@@ -128,23 +134,6 @@ def chosen(
     if not wanted:
         raise OptionError(f"{function}: parameters is empty; None takes all.")
     return tuple(name for name in every if name in wanted)
-
-
-def remarks(engine: Engine, names: Sequence[str]) -> tuple[str, ...]:
-    """What limits the curves: searches that failed, folds, correlations that do not exist."""
-    notes = []
-    for name in names:
-        path = engine.path(name)
-        if path is None:
-            notes.append(
-                f"{name} has no profile: one of its standard deviations is estimated as zero."
-            )
-            continue
-        if path.failed:
-            notes.append(f"{name}: at {path.failed} points no optimum of the others was reached.")
-        if path.folds:
-            notes.append(f"{name}: zeta is not monotone; intervals end where it is first crossed.")
-    return tuple(notes)
 
 
 def _is_number(value: object) -> bool:
