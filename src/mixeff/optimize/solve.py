@@ -115,8 +115,11 @@ def solve(
         if others is None:
             others = extra_starts(problem.partition, control.extra_starts)
         for other in (*also, *others):
+            begin = counted.evaluate(other)
+            if not math.isfinite(begin.value):  # nothing can begin there
+                continue
             known = _Known(counted.partition, best.evaluation)
-            run = _local(counted, counted.evaluate(other), control, "newton", known)
+            run = _local(counted, begin, control, "newton", known)
             values.append(best.evaluation.value if known.met else run.evaluation.value)
             if _better(run, best):
                 best = run

@@ -150,6 +150,14 @@ def test_start_beyond_the_wall_is_an_error() -> None:
         run(Valley(np.ones(1), np.array([9.0]), wall=3.1), [5.0])
 
 
+def test_an_extra_start_beyond_the_wall_is_passed_over() -> None:
+    # The second of them is three standard deviations.
+    optimum = run(Valley(np.ones(1), np.array([-1.0]), wall=2.0), [1.0])
+    assert optimum.ok
+    assert optimum.evaluation.theta[0] == 0.0
+    assert len(optimum.local_values) == 2
+
+
 def test_extra_starts_can_be_switched_off() -> None:
     optimum = run(Valley(np.ones(1), np.array([-1.0])), [1.0], Control(extra_starts=0))
     assert len(optimum.local_values) == 1

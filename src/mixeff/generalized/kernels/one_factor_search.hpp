@@ -77,7 +77,8 @@ class NewtonSearch {
             Place first;
             first.at = other;
             met = false;
-            if (!evaluate(first) || !find_from(first, &best)) return End::nowhere;
+            if (!evaluate(first)) continue;  // nothing can begin there
+            if (!find_from(first, &best)) return End::nowhere;
             if (met) continue;
             if (here.value < best.value - noise || std::fabs(here.at[0]) < snapped)
                 return End::nowhere;
