@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from mixeff.generalized.laplace import LaplaceEvaluation
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from mixeff.generalized.families.family import Family
+    from mixeff.generalized.laplace import LaplaceEvaluation
+
+Floats = NDArray[np.float64]
 
 LIMIT = "The counts vary no more than Poisson counts do"
 """How the sentence begins of a model that is right but could be simpler."""
@@ -14,11 +23,9 @@ _EXACT = 1e-12  # of the mean square: residual variance that is rounding
 def without_error(evaluation: LaplaceEvaluation) -> list[str]:
     """The sentence about responses that are fitted exactly, if they are."""
     model = evaluation.problem.model
-    if not model.observations.estimates_dispersion or _is_negative_binomial(evaluation):
+    if not model.observations.estimates_dispersion or is_negative_binomial(model.family):
         return []
-    mu = model.family.link.mu(evaluation.point.eta)
-    left = float(model.family.variance(mu, evaluation.dispersion).mean())
-    if not left < _EXACT * float((mu * mu).mean()):
+    if not is_exact(model.family, evaluation.point.eta, evaluation.dispersion):
         return []
     return [
         "The responses are fitted without error: the dispersion runs to zero and the likelihood "
@@ -30,7 +37,7 @@ def without_error(evaluation: LaplaceEvaluation) -> list[str]:
 def poisson_limit(evaluation: LaplaceEvaluation) -> list[str]:
     """The sentence about a negative binomial without overdispersion, if it has none."""
     model = evaluation.problem.model
-    if not model.observations.estimates_dispersion or not _is_negative_binomial(evaluation):
+    if not model.observations.estimates_dispersion or not is_negative_binomial(model.family):
         return []
     mu = model.family.link.mu(evaluation.point.eta)
     extra = float(model.family.variance(mu, evaluation.dispersion).mean() / mu.mean()) - 1.0
@@ -43,6 +50,13 @@ def poisson_limit(evaluation: LaplaceEvaluation) -> list[str]:
     ]
 
 
-def _is_negative_binomial(evaluation: LaplaceEvaluation) -> bool:
-    name = evaluation.problem.model.family.name.lower()
-    return name.startswith(("negative binomial", "nbinom"))
+def is_exact(family: Family, eta: Floats, dispersion: float) -> bool:
+    """Whether residual variance is rounding beside the means."""
+    mu = family.link.mu(eta)
+    left = float(family.variance(mu, dispersion).mean())
+    return left < _EXACT * float((mu * mu).mean())
+
+
+def is_negative_binomial(family: Family) -> bool:
+    """Whether the dispersion is a shape."""
+    return family.name.lower().startswith(("negative binomial", "nbinom"))

@@ -245,14 +245,15 @@ def write_searches(
 ) -> None:
     """Write the fits that are ``good``, each at its place, in the caller's units."""
     at = np.asarray(places)[good]
-    k = small.partition.n_theta
+    k, p = small.partition.n_theta, small.X.shape[1]
     unit = 1.0 / found.scale[good, None]
     plain = small.coordinates(1.0)
     out.theta[at] = unit * plain.thetas(small.partition, np.ascontiguousarray(found.at[good, :k]))
     # Too small for the threads of a BLAS.
-    out.beta[at] = unit * np.einsum("ij,kj->ik", found.at[good, k:], plain.fixed.matrix)
-    if small.family.has_dispersion:
-        out.dispersion[at] = small.dispersion
+    out.beta[at] = unit * np.einsum("ij,kj->ik", found.at[good, k : k + p], plain.fixed.matrix)
+    dispersions = small.dispersions(found)
+    if dispersions is not None:
+        out.dispersion[at] = dispersions[good]
     out.loglik[at] = -0.5 * found.value[good]
     out.converged[at] = True
     out.evaluations[at] = found.evaluations[good]

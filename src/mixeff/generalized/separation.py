@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixeff.design.design import Design
+from mixeff.generalized.families.family import Family
 from mixeff.generalized.laplace import LaplaceEvaluation
 
 Floats = NDArray[np.float64]
@@ -32,14 +33,12 @@ def separation(design: Design, evaluation: LaplaceEvaluation) -> list[str]:
     Looked for only where a coefficient has hardly any information.
     """
     model = evaluation.problem.model
-    p = model.p
-    kind = model.family.name.split("(")[0].strip().lower()
-    if not p or kind not in ("binomial", *_COUNTS) or model.family.link.name in _FINITE:
+    if not model.p or not separable(model.family):
         return []
     inner = evaluation.information_of_beta() / model.y.size
     if float(np.linalg.eigvalsh(inner)[0]) > WEAK or model.rows.X.size > _LARGEST_LP:
         return []
-    binomial = kind == "binomial"
+    binomial = model.family.name == "binomial"
     # Working columns are standardized, which a linear program likes.
     direction = separating_direction(model.rows.X, model.y, binomial)
     if direction is None:
@@ -51,6 +50,12 @@ def separation(design: Design, evaluation: LaplaceEvaluation) -> list[str]:
         "error mean nothing; leave the predictor out, merge its levels, or use a model that "
         "penalizes large coefficients."
     ]
+
+
+def separable(family: Family) -> bool:
+    """Whether a mean the family allows lies at the end of the predictor's range."""
+    kind = family.name.split("(")[0].strip().lower()
+    return kind in ("binomial", *_COUNTS) and family.link.name not in _FINITE
 
 
 def separating_direction(X: Floats, y: Floats, binomial: bool) -> Floats | None:

@@ -19,7 +19,7 @@ from mixeff.design.design import Design
 from mixeff.factor.threads import one_blas_thread
 from mixeff.generalized.estimate import GeneralizedEstimate
 from mixeff.generalized.families.family import Family
-from mixeff.generalized.findings import Findings
+from mixeff.generalized.findings import Findings, with_dispersion
 from mixeff.generalized.one_factor import (
     Found,
     OneFactorEvaluation,
@@ -114,18 +114,19 @@ class Small:
     @cached_property
     def findings(self) -> Findings:
         """The optimum as the search of any other model would give it."""
-        found, control, p = self.found, self.model.control, self.design.X.shape[1]
+        found, control = self.found, self.model.control
+        p, behind = self.design.X.shape[1], found.at.shape[1] - self.theta.size
         model = working_generalized(
             self.design,
             self.model.family,
             expected=control.laplace == "expected",
             threads=control.threads,
-            start=found.start[0],
+            start=(found.start[0, :p], float(found.start[0, -1]) if behind > p else None),
         )
         rows = SortedRows.of(model)
         assert rows is not None
         u = np.ascontiguousarray(found.u[0])
-        problem = OneFactorProblem(model, JointPartition(self.model.partition, p), rows, u)
+        problem = OneFactorProblem(model, JointPartition(self.model.partition, behind), rows, u)
         value = float(found.value[0])
         parts = u, found.scores[0], found.Xi[0], found.gradient[0], found.hessian[0]
         evaluation = OneFactorEvaluation(
@@ -147,15 +148,17 @@ class Small:
         """The estimate, whose dear parts wait."""
         theta, Lambda, modes = self.callers
         found, family = self.found, self.model.family
+        p, dispersions = self.design.X.shape[1], self.model.dispersions(found)
+        dispersion = None if dispersions is None else float(dispersions[0])
         return GeneralizedEstimate.waiting(
             self,
-            family=family,
+            family=family if dispersion is None else with_dispersion(family, dispersion),
             n_agq=1,
             laplace=self.model.control.laplace,
             theta=theta,
             Lambda=Lambda,
-            beta=self.coordinates.fixed.matrix @ found.at[0, theta.size :],
-            dispersion=self.model.dispersion if family.has_dispersion else None,
+            beta=self.coordinates.fixed.matrix @ found.at[0, theta.size : theta.size + p],
+            dispersion=dispersion,
             loglik=-0.5 * float(found.value[0]),
             modes=modes,
             linear_predictor=found.eta[0],

@@ -8,6 +8,7 @@ positive definite, a likelihood that cannot be computed at the start) it says so
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,13 +18,14 @@ from numpy.typing import NDArray
 from mixeff.control import Control
 from mixeff.covariance import Partition
 from mixeff.design.design import Design
+from mixeff.generalized.dispersion_ends import is_exact, is_negative_binomial
 from mixeff.generalized.edge import at_the_edge, means_may_touch
 from mixeff.generalized.families.family import Family
 from mixeff.generalized.kernels import one_factor_fits
 from mixeff.generalized.notes import ENDLESS
 from mixeff.generalized.observations import Observations
 from mixeff.generalized.one_factor import CANONICAL, MOST_COLUMNS, Entries
-from mixeff.generalized.separation import WEAK
+from mixeff.generalized.separation import WEAK, separable
 from mixeff.generalized.working import in_units, standard_bases
 from mixeff.linear.coordinates import Coordinates, Response
 from mixeff.linear.standardize import Basis
@@ -47,11 +49,12 @@ class Searches(NamedTuple):
 
     Attributes
     ----------
-    at : (m, k + p) array, theta and beta
+    at : (m, k + p) array, theta and beta; log dispersion behind them where it is estimated
     value : (m,) array
     gradient, hessian, u, scores, Xi : as in ``one_factor.Found``, with m in front
     eta : (m, n) array, linear predictors; (m, 0) where levels were drawn
-    start : (m, p) array, coefficients of the standardized columns without random effects
+    start : (m, p) array, coefficients of the standardized columns without random effects, and
+        behind them the dispersion where it is estimated
     scale : (m,) array, root mean square working weight there
     decrease : (m,) array, what a further step is predicted to gain
     evaluations : (m,) int64 array
@@ -96,7 +99,7 @@ class SmallModel:
     bases : Basis of X, and per random term
     X, Z : (n, p) and (n, q) arrays, standardized columns
     offset : (n,) array
-    dispersion : float
+    dispersion : float or None, where it is to be estimated
     """
 
     design: Design
@@ -108,7 +111,7 @@ class SmallModel:
     X: Floats
     Z: Floats
     offset: Floats
-    dispersion: float
+    dispersion: float | None
 
     @classmethod
     def of(
@@ -126,9 +129,7 @@ class SmallModel:
         others = any(t.group != terms[0].group for t in terms)
         if others or design.n > LARGEST_ROWS or columns > MOST_COLUMNS:
             return None
-        dispersion = known_dispersion(family)
-        if dispersion is None:
-            return None
+        dispersion = Observations(family, np.empty(0), None, None).known_dispersion
         threads = threads or control.threads or usable_threads()
         bases = standard_bases(design, threads)
         partition = Partition.of_groups([t.group for t in terms], [t.n_columns for t in terms])
@@ -160,7 +161,10 @@ class SmallModel:
         guess = np.empty(Y.shape)
         for to, y in zip(guess, Y, strict=True):
             to[:] = family.link.eta(family.initial_mu(y, design.weights))
-        constants = rows.row_constants(self.dispersion)[0]
+        if self.dispersion is None:
+            constants = rows.fixed_constants()
+        else:
+            constants = rows.row_constants(self.dispersion)[0]
         shares = -2.0 * np.broadcast_to(constants, m * design.n).reshape(m, design.n)
         shift = shares.sum(axis=1)
         if draws.size:
@@ -178,7 +182,7 @@ class SmallModel:
                 np.ascontiguousarray(first.codes, dtype=np.int32),
                 first.n_levels,
                 guess,
-                self.dispersion,
+                0.0 if self.dispersion is None else self.dispersion,
                 self.control.laplace == "expected" and names not in CANONICAL,
                 entries.rows,
                 entries.columns,
@@ -205,6 +209,14 @@ class SmallModel:
         each = (_interior(self.partition, at) for at in found.at[:, :k])
         return ended & np.fromiter(each, dtype=np.bool_, count=found.value.size)
 
+    def dispersions(self, found: Searches) -> Floats | None:
+        """(m,) None in a family without."""
+        if not self.family.has_dispersion:
+            return None
+        if self.dispersion is not None:
+            return np.full(found.value.size, self.dispersion)
+        return np.exp(found.at[:, -1])
+
     def sound(self, found: Searches, n: Floats | int) -> NDArray[np.bool_]:
         """(m,) fits without a note of trouble for sure; ``notes.troubles`` has the conditions.
 
@@ -219,20 +231,23 @@ class SmallModel:
         n : int or (m,) array, rows of each fit
         """
         k, q = self.partition.n_theta, self.Z.shape[1]
-        sound = (found.least_weight >= 0.0) & (found.least_information > WEAK * n)
+        sound = np.isfinite(found.least_weight)
+        if separable(self.family):
+            sound &= found.least_information > WEAK * n
         sound &= np.sqrt(np.square(found.at[:, :k]).sum(axis=1)) <= ENDLESS
         if q > 1:
             sound &= _curvatures(found.hessian) > _CLEAR
-        if means_may_touch(self.family):
+        scaled = self.dispersion is None and not is_negative_binomial(self.family)
+        if scaled or means_may_touch(self.family):
             for i in np.flatnonzero(sound):
-                eta = found.eta[i]
-                sound[i] = eta.size > 0 and not at_the_edge(self.family, eta)[1].any()
+                sound[i] = self._inside(found.eta[i], float(found.at[i, -1]) if scaled else None)
         return sound
 
-
-def known_dispersion(family: Family) -> float | None:
-    """As ``Observations.known_dispersion``."""
-    return Observations(family, np.empty(0), None, None).known_dispersion
+    def _inside(self, eta: Floats, logarithm: float | None) -> bool:
+        """Whether no mean is at an edge, and the dispersion none of responses without error."""
+        if not eta.size or at_the_edge(self.family, eta)[1].any():
+            return False
+        return logarithm is None or not is_exact(self.family, eta, math.exp(logarithm))
 
 
 def _curvatures(hessians: Floats) -> Floats:

@@ -38,9 +38,17 @@ class FixedStart:
     terms: RowTerms
 
     @classmethod
-    def at(cls, observations: Observations, offset: Floats, X: Floats, beta: Floats) -> FixedStart:
-        """With coefficients found before, and a dispersion that is known."""
-        dispersion = observations.known_dispersion
+    def at(
+        cls,
+        observations: Observations,
+        offset: Floats,
+        X: Floats,
+        beta: Floats,
+        dispersion: float | None,
+    ) -> FixedStart:
+        """With coefficients and a dispersion found before, or one that is known."""
+        if dispersion is None:
+            dispersion = observations.known_dispersion
         assert dispersion is not None
         terms = observations.terms(offset + X @ beta, dispersion, expected=True)
         return cls(beta, dispersion, terms)

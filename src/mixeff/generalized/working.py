@@ -213,7 +213,7 @@ def working_generalized(
     *,
     expected: bool = False,
     threads: int | None = None,
-    start: Floats | None = None,
+    start: tuple[Floats, float | None] | None = None,
     sibling: GeneralizedModel | None = None,
 ) -> GeneralizedModel:
     """Choose working coordinates and find the pattern of the penalized system.
@@ -224,9 +224,9 @@ def working_generalized(
     family : Family
     expected : bool
     threads : int, optional
-    start : (p,) array, optional
-        Coefficients of the standardized columns of the model without random effects, where they
-        are known already.
+    start : (p,) array and float or None, optional
+        Coefficients of the standardized columns of the model without random effects, and its
+        dispersion if that is estimated, where they are known already.
     sibling : GeneralizedModel, optional
         Of the same design with another response: its standardized columns, orders, patterns and
         systems are taken over. It must not be asked for anything afterwards.
@@ -248,7 +248,7 @@ def working_generalized(
         constant = None if fixed.constant is None else fixed.inverse @ fixed.constant
         first = fixed_start(observations, made.offset, X, constant)
     else:
-        first = FixedStart.at(observations, made.offset, X, start)
+        first = FixedStart.at(observations, made.offset, X, *start)
     unit = 1.0 / first.scale
     random = tuple(in_units(basis, unit) for basis in made.random)
     partition = made.partition

@@ -177,19 +177,29 @@ def test_troubles_of_generalized_fits_are_counted():
     assert sum(separated) == without
 
 
-def test_compiled_draws_are_those_of_the_rows():
-    # The same draws by the search from the rows of each, in other working coordinates; both end
-    # where the gradient is zero to rounding.
-    fit = mx.glmer(
+def cbpp_fit():
+    return mx.glmer(
         "cbind(incidence, size - incidence) ~ period + (1 | herd)",
         mx.load_dataset("cbpp"),
         family="binomial",
     )
+
+
+def epil_fit(n_agq=1):
+    return mx.glmer_nb("y ~ trt + (1 | subject)", mx.load_dataset("epil"), n_agq=n_agq)
+
+
+@pytest.mark.parametrize("make_fit", [cbpp_fit, epil_fit])
+def test_compiled_draws_are_those_of_the_rows(make_fit):
+    # The same draws by the search from the rows of each, in other working coordinates; both end
+    # where the gradient is zero to rounding.
+    fit = make_fit()
     clusters, statistic = clusters_of(fit.design, None), all_parameters(fit)
-    levels = np.random.default_rng(5).integers(15, size=(40, 15))
+    J = clusters.n_levels
+    levels = np.random.default_rng(5).integers(J, size=(25, J))
     tallies = []
     for make in (_compiled, _from_rows):
-        tally = Tally.of_size(40, len(statistic.names))
+        tally = Tally.of_size(25, len(statistic.names))
         make(fit, clusters, statistic, 1)(levels, 0, tally, silent)
         tallies.append(tally)
     compiled, rows = tallies
@@ -197,6 +207,7 @@ def test_compiled_draws_are_those_of_the_rows():
     for part in ("failed", "singular", "unconverged"):
         np.testing.assert_array_equal(getattr(compiled, part), getattr(rows, part))
     assert compiled.messages == rows.messages
+    assert Refits.of(fit, 1).batch.draws(levels)[1].sum() >= 20  # not one way with itself
 
 
 def test_a_draw_of_every_level_is_the_fit():
@@ -213,7 +224,7 @@ def test_a_draw_of_every_level_is_the_fit():
 
 
 def test_draws_of_models_beyond_the_compiled_search():
-    fit = mx.glmer_nb("y ~ trt + (1 | subject)", mx.load_dataset("epil"))
+    fit = epil_fit(n_agq=3)
     assert not Refits.of(fit, 1).batch.draws(np.zeros((2, 59), dtype=np.int64))[1].any()
     one, two = (fit.bootstrap(3, kind="case", seed=1, threads=t) for t in (1, 2))
     np.testing.assert_array_equal(one.draws, two.draws)

@@ -7,7 +7,8 @@ namespace mixeff::rows {
 
 namespace {
 
-constexpr int most_steps = 12, most_halvings_of_steps = 20;
+constexpr int most_steps = 12, most_halvings_of_steps = 20, most_turns = 20;
+constexpr double most_logarithm = 12.0;  // of a dispersion to start with
 constexpr double near = 1e-3;  // a gain of the log-likelihood this small ends the search
 constexpr double dependent = 1e-9;
 constexpr double smallest = 0.1, largest = 3.0;  // standard deviations to start with
@@ -46,6 +47,11 @@ void solve_factored(const std::vector<double> &L, int n, double *x) {
 bool FixedStart::find() {
     if (!first()) return false;
     for (int step = 0; step < most_steps; ++step) {
+        if (estimated) {
+            find_dispersion();
+            loglik_sum = at(beta, values);
+            if (!std::isfinite(loglik_sum)) return false;
+        }
         if (!information()) return false;
         std::vector<double> move(data.p, 0.0), point(data.p);
         const double *s = values.data() + score * data.rows();
@@ -71,6 +77,33 @@ bool FixedStart::find() {
     mean /= double(data.rows());
     scale = std::isfinite(mean) && mean > 1e-200 ? std::sqrt(mean) : 1.0;
     return true;
+}
+
+void FixedStart::use(double other) {
+    dispersion = other;
+    set = settings.at(other);
+    set.expected = true;
+}
+
+// Newton's method on the log-likelihood in log dispersion, the means being fixed.
+void FixedStart::find_dispersion() {
+    const int64_t n = data.rows();
+    std::vector<double> none(size_t(n) * level_parts[3]);
+    at(beta, trial);  // the predictors
+    double r = std::log(dispersion);
+    for (int turn = 0; turn < most_turns; ++turn) {
+        const Setting here = settings.at(std::exp(r));
+        Rows pass{data.y.data(), eta.data(), data.w.empty() ? nullptr : data.w.data(), n, {}, 1};
+        for (int j = 0; j < level_parts[3]; ++j) pass.out[j] = none.data() + j * n;
+        const Sums sums = run(3, pass, here);
+        const Constants more = settings.constants(std::exp(r));
+        const double slope = sums.loglik_r + more.slope, bend = sums.loglik_rr + more.bend;
+        if (!std::isfinite(slope)) break;
+        const double step = bend < 0.0 ? -slope / bend : std::copysign(1.0, slope);
+        r += std::min(std::max(step, -2.0), 2.0);
+        if (std::fabs(step) < 1e-3 || std::fabs(r) > most_logarithm) break;
+    }
+    use(std::exp(std::min(std::max(r, -most_logarithm), most_logarithm)));
 }
 
 bool FixedStart::first() {

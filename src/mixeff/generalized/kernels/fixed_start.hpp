@@ -3,6 +3,7 @@
 // they come to nothing here.
 #pragma once
 
+#include "dispersions.hpp"
 #include "one_factor.hpp"
 
 namespace mixeff::rows {
@@ -27,8 +28,11 @@ struct LevelSorted {
 // The model without random effects, fitted by Fisher scoring as far as a start needs.
 class FixedStart {
   public:
-    FixedStart(LevelSorted &data, Pass run, const Setting &set) : data(data), run(run), set(set) {
-        this->set.expected = true;
+    // A dispersion that is not above zero is to be estimated.
+    FixedStart(LevelSorted &data, Pass run, Dispersions &settings, double dispersion)
+        : dispersion(dispersion > 0.0 ? dispersion : 1.0), data(data), run(run),
+          settings(settings), estimated(!(dispersion > 0.0)) {
+        use(this->dispersion);
     }
 
     // False if the likelihood cannot be computed or some direction has no information.
@@ -40,7 +44,7 @@ class FixedStart {
     void moments(const int32_t *row, const int32_t *column, int entries, double *theta) const;
 
     std::vector<double> beta;
-    double scale = 1.0;
+    double scale = 1.0, dispersion;
 
   private:
     // Log-likelihood at some coefficients, not a number where it or a weight is none; `into` takes
@@ -48,9 +52,13 @@ class FixedStart {
     double at(const std::vector<double> &coefficients, std::vector<double> &into);
     bool information();
     bool first();
+    void use(double other);
+    void find_dispersion();
 
     LevelSorted &data;
     Pass run;
+    Dispersions &settings;
+    const bool estimated;
     Setting set;
     std::vector<double> values, trial, square, eta;
     double loglik_sum = 0.0;

@@ -16,15 +16,13 @@ namespace {
 
 using Draws = nb::ndarray<const int64_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 
-constexpr double largest_table = 1e5;  // as _LARGEST_COUNT of passes.py
-
 // What all fits share.
 struct Shared {
     std::string family;
     Pass run;
     const double *offset, *X, *Z, *weights;  // in the caller's order; weights may be null
     int64_t n;
-    double dispersion;
+    double dispersion;  // not above zero where it is to be estimated
     bool expected;
     const int32_t *entry_row, *entry_column;
     int entries;
@@ -82,16 +80,6 @@ void fill(const Shared &s, const double *y, const double *guess, LevelSorted &da
     if (s.weights) take(s.weights, data.place, 1, data.w);
 }
 
-// The largest count, none where a table of counts is of no use.
-int64_t table_top(const std::vector<double> &y) {
-    double top = 0.0;
-    for (double v : y) {
-        if (!(v >= 0.0 && v <= largest_table && v == std::floor(v))) return -1;
-        top = std::max(top, v);
-    }
-    return top < double(y.size()) ? int64_t(top) : -1;
-}
-
 // Smallest eigenvalue of the p x p square; infinite for an empty one.
 double least_eigenvalue(std::vector<double> square, int p) {
     std::vector<double> values(p), vectors(size_t(p) * p);
@@ -145,41 +133,37 @@ void write(const std::vector<double> &values, double *to) {
 
 // One fit; `end` says what was reached.
 void fit(const Shared &s, LevelSorted &data, double shift, int threads, Out out) {
-    const bool shaped = s.family == "negative_binomial";
-    const int64_t top = shaped ? table_top(data.y) : -1;
-    const Tables tables(top, s.dispersion, true);
-    const Setting set{s.dispersion, std::log(s.dispersion), std::log1p(s.dispersion), false,
-                      top >= 0 ? tables.rising.data() : nullptr,
-                      top >= 0 ? tables.beyond_log.data() : nullptr,
-                      top >= 0 ? tables.beyond_both.data() : nullptr};
-    const OneFactor f{s.run, set, data.y.data(), data.w.empty() ? nullptr : data.w.data(),
-                      data.offset.data(), data.X.data(), data.Z.data(), data.pointer.data(),
-                      data.levels(), data.p, false, s.expected, nullptr, nullptr, s.entry_row,
-                      s.entry_column, s.entries, false, false, nullptr, nullptr, nullptr, nullptr,
-                      nullptr, 0};
-    FixedStart first(data, s.run, set);
+    const bool dispersed = !(s.dispersion > 0.0);
+    Dispersions settings(s.family, data.y, data.w);
+    FixedStart first(data, s.run, settings, s.dispersion);
     if (!first.find()) return;
     write(first.beta, out.start);
+    if (dispersed) out.start[data.p] = first.dispersion;
     *out.scale = first.scale;
     first.rescale();
-    std::vector<double> start(s.entries + data.p), square;
+    std::vector<double> start(s.entries), square;
     first.moments(s.entry_row, s.entry_column, s.entries, start.data());
-    std::copy(first.beta.begin(), first.beta.end(), start.begin() + s.entries);
-    NewtonSearch search(data, f, shift, s.tolerance, s.most, threads);
+    start.insert(start.end(), first.beta.begin(), first.beta.end());
+    if (dispersed) start.push_back(std::log(first.dispersion));
+    const OneFactor f{s.run, settings.at(first.dispersion), data.y.data(),
+                      data.w.empty() ? nullptr : data.w.data(), data.offset.data(), data.X.data(),
+                      data.Z.data(), data.pointer.data(), data.levels(), data.p, dispersed,
+                      s.expected, nullptr, nullptr, s.entry_row, s.entry_column, s.entries, false,
+                      false, nullptr, nullptr, nullptr, nullptr, nullptr, 0};
+    NewtonSearch search(data, f, settings, shift, s.tolerance, s.most, threads);
     if (!search.find(start)) return;
     End end = End::inside;  // with several variances the caller looks at them
-    if (start.size() == first.beta.size() + 1) {
+    if (s.entries == 1) {
         std::vector<std::vector<double>> others(s.others.size(), start);
-        for (size_t i = 0; i < s.others.size(); ++i) {
-            others[i][0] = s.others[i];
-            std::copy(first.beta.begin(), first.beta.end(), others[i].begin() + 1);
-        }
+        for (size_t i = 0; i < s.others.size(); ++i) others[i][0] = s.others[i];
         end = search.settle(others);
     }
-    if (end == End::nowhere || !search.fixed_information(square)) return;
+    if (end == End::nowhere) return;
     const Place &best = search.here;
+    finish(data, search.criterion(), best, out);
+    // Observed weights of both signs need not give a positive model.
+    if (!search.fixed_information(*out.least_weight < 0.0, square)) return;
     *out.least_information = least_eigenvalue(square, data.p);
-    finish(data, f, best, out);
     write(best.at, out.at);
     write(best.gradient, out.gradient);
     write(best.hessian, out.hessian);
@@ -195,8 +179,9 @@ void fit(const Shared &s, LevelSorted &data, double shift, int threads, Out out)
 // The arrays of all fits.
 class Results {
   public:
-    Results(size_t m, size_t n, size_t k, size_t p, size_t J, size_t q)
-        : n(n), c(k + p), p(p), modes(J * q), square(q * q) {
+    // k, p, d parameters of Lambda, fixed effects and dispersion.
+    Results(size_t m, size_t n, size_t k, size_t p, size_t d, size_t J, size_t q)
+        : n(n), c(k + p + d), p(p + d), modes(J * q), square(q * q) {
         add({m, c}, all.at);
         add({m}, all.value);
         add({m, c}, all.gradient);
@@ -205,7 +190,7 @@ class Results {
         add({m, J, q}, all.scores);
         add({m, q, q}, all.Xi);
         add({m, n}, all.eta);
-        add({m, p}, all.start);
+        add({m, this->p}, all.start);
         add({m}, all.scale);
         add({m}, all.decrease);
         add({m}, all.evaluations);
@@ -263,7 +248,8 @@ nb::object one_factor_fits(const std::string &family, const std::string &link, M
                         std::vector<double>(others.data(), others.data() + others.size())};
     const LevelSorted whole = sorted(shared, codes.data(), levels, int(p), int(q));
     const size_t J = drawing ? draws.shape(1) : size_t(levels);
-    const Results results(m, drawing ? 0 : n, k, p, J, q);
+    const size_t d = dispersion > 0.0 ? 0 : 1;
+    const Results results(m, drawing ? 0 : n, k, p, d, J, q);
     {
         nb::gil_scoped_release free;
         const int within = m > 1 ? 1 : threads;

@@ -20,6 +20,7 @@ constexpr int polishing = 5;
 constexpr double polished = 1e-11;
 // As in optimize/boundary.py and optimize/solve.py.
 constexpr double snapped = 2e-2, none = 1e-4, same_basin = 0.03, same_value = 0.1;
+constexpr double determined = 1e-3;  // curvature in log dispersion below which others look closer
 constexpr double least_bend = 1e-3;  // of a mended Hessian, as a part of the largest eigenvalue
 constexpr double endless = std::numeric_limits<double>::infinity();
 
@@ -42,10 +43,10 @@ inline double norm(const std::vector<double> &x) {
 
 class NewtonSearch {
   public:
-    NewtonSearch(const LevelSorted &data, OneFactor f, double shift, double tolerance, int most,
-                 int threads)
-        : f(f), q(data.q), m(f.parameters()), threads(threads), most(most), shift(shift),
-          tolerance(tolerance), Lambda(size_t(data.q) * data.q, 0.0),
+    NewtonSearch(const LevelSorted &data, OneFactor f, Dispersions &settings, double shift,
+                 double tolerance, int most, int threads)
+        : f(f), settings(settings), q(data.q), m(f.parameters()), threads(threads), most(most),
+          shift(shift), tolerance(tolerance), Lambda(size_t(data.q) * data.q, 0.0),
           last(size_t(data.levels()) * data.q, 0.0) {}
 
     // Whether a point that satisfies the conditions for an interior optimum was found from here; it
@@ -87,12 +88,13 @@ class NewtonSearch {
         return End::edge;
     }
 
-    // X'V^-1 X of the working linear model at the optimum.
-    bool fixed_information(std::vector<double> &out) {
+    // X'V^-1 X of the working linear model at the optimum, with the expected weights if so said.
+    bool fixed_information(bool fisher, std::vector<double> &out) {
         set_point(here);
         std::vector<double> u = here.u, scores(here.u.size());
         OneFactor own = f;
         own.model = true;
+        own.fisher = fisher;
         own.u = u.data();
         own.scores = scores.data();
         LevelSums sums;
@@ -100,6 +102,12 @@ class NewtonSearch {
         mirror_square(sums.XX, f.p);
         out.swap(sums.XX);
         return true;
+    }
+
+    // The criterion, set up for the optimum.
+    const OneFactor &criterion() {
+        set_point(here);
+        return f;
     }
 
     Place here;
@@ -165,6 +173,11 @@ class NewtonSearch {
             Lambda[f.entry_row[j] * q + f.entry_column[j]] = place.at[j];
         f.Lambda = Lambda.data();
         f.beta = place.at.data() + f.entries;
+        if (f.dispersed) f.set = settings.at(dispersion_of(place));
+    }
+
+    static double dispersion_of(const Place &place) {
+        return std::exp(std::min(place.at.back(), 700.0));
     }
 
     // Value, gradient and Hessian; false where they cannot be had.
@@ -185,6 +198,14 @@ class NewtonSearch {
         place.gradient.swap(sums.gradient);
         place.hessian.swap(sums.hessian);
         place.Xi.swap(sums.Xi);
+        if (f.dispersed) {
+            const Constants constants = settings.constants(dispersion_of(place));
+            place.value -= 2.0 * constants.value;
+            place.gradient.back() -= 2.0 * constants.slope;
+            place.hessian.back() -= 2.0 * constants.bend;
+            // Towards the end of its range the dispersion stops to matter.
+            if (!(place.hessian.back() > determined) || !std::isfinite(place.value)) return false;
+        }
         if (pinned) {  // a zero variance does not move
             for (int j = 0; j < m; ++j)
                 place.hessian[j] = place.hessian[size_t(j) * m] = j ? 0.0 : 1.0;
@@ -307,6 +328,7 @@ class NewtonSearch {
     }
 
     OneFactor f;
+    Dispersions &settings;
     const int q, m, threads, most;
     const double shift, tolerance;
     std::vector<double> Lambda, last;

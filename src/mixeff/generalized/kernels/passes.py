@@ -123,9 +123,7 @@ class RowPass:
 
     def row_constants(self, dispersion: float = 1.0) -> tuple[Share, Share, Share]:
         """Every row's share of ``constants``: (n,) arrays, or one number for all rows."""
-        if not self._base:
-            self._base.append(_fixed(self))
-        fixed = self._base[0]
+        fixed = self.fixed_constants()
         if self.family in ("gaussian", "inverse_gaussian"):
             used = self._used()
             return fixed - used * (0.5 * math.log(2.0 * math.pi * dispersion)), -0.5 * used, 0.0
@@ -133,6 +131,12 @@ class RowPass:
             value, first, second = _gamma_constants(self.weights, dispersion)
             return fixed + value, first, second
         return fixed, 0.0, 0.0
+
+    def fixed_constants(self) -> Share:
+        """Every row's share of ``constants`` that no dispersion changes."""
+        if not self._base:
+            self._base.append(_fixed(self))
+        return self._base[0]
 
     def terms(
         self,
