@@ -218,6 +218,17 @@ def test_rows_count_one_whatever_their_prior_weight() -> None:
     )
 
 
+def test_interaction_contrasts_are_not_adjusted_unless_asked() -> None:
+    # contrast(emmeans(m, "tension"), interaction = "pairwise") has adjust = "none"
+    means = fit("log(breaks)").marginal_means("tension", **Z)
+    plain = means.contrast("pairwise", adjust="none")
+    np.testing.assert_array_equal(
+        means.contrast(interaction="pairwise")["p_value"], plain["p_value"]
+    )
+    tukey = means.contrast(interaction="pairwise", adjust="tukey")
+    np.testing.assert_array_equal(tukey["p_value"], means.contrast("pairwise")["p_value"])
+
+
 def test_signs_in_labels_of_effects() -> None:
     data = frame().assign(kind=np.where(frame()["wool"] == "A", "A-1", "B"))
     effects = fit("breaks", "kind", data).marginal_means("kind", **Z).contrast("eff")

@@ -59,20 +59,24 @@ def contrast(
     ratios = _ratios(arranged)
     if interaction is True:  # as R's interaction = TRUE
         interaction = method
+    default = "none"
     if interaction is None or interaction is False:
         plain = arranged.labels(plain=True)
         found = [coefficients(method, arranged.labels(), plain=plain, ref=ref, ratio=ratios)]
         taken = {a.name for a in arranged.inner}
         names = ["contrast" if "contrast" not in taken else "contrast1"]
+        default = _DEFAULTS.get(found[0].kind, default)
     else:
         found = _factorwise(arranged, interaction, ref, ratios)
         names = [f"{a.name}_{c.kind}" for a, c in zip(arranged.primary, found, strict=True)]
     single = found[0] if len(found) == 1 else None
-    used, notes = _allowed(asked, single)
+    used, notes = _allowed(asked or default, single)
     contrasts = _combined(arranged, found, names)
     if not contrasts.rows.size:
         raise OptionError(_nothing_occurs(arranged))
-    return _contrast_table(contrasts, used, notes, single, _contrast_title(arranged, found))
+    pairs = None if single is None or single.kind not in _PAIRS else single.matrix
+    title = _contrast_title(arranged, found)
+    return judge_families(contrasts, 0.0, used, pairs=pairs, title=title, notes=notes)
 
 
 def within_names(estimates: Estimates, by: Any) -> tuple[str, ...]:
@@ -146,15 +150,14 @@ def _axis_labels(axis: Axis) -> tuple[str, ...]:
     return tuple(worded(axis, label) for label in axis.labels)
 
 
-def _allowed(asked: str | None, single: Coefficients | None) -> tuple[str, list[str]]:
-    """The adjustment used: some are for one kind of family only."""
+def _allowed(adjust: str, single: Coefficients | None) -> tuple[str, list[str]]:
+    """The adjustment used, and a note: some are for one kind of family only."""
     kind = "" if single is None else single.kind
-    used = asked or _DEFAULTS.get(kind, "none")
-    if used == "tukey" and kind not in _PAIRS:
+    if adjust == "tukey" and kind not in _PAIRS:
         return "sidak", ["tukey is for all pairs of estimates only: sidak is used instead."]
-    if used == "dunnettx" and kind != "trt.vs.ctrl":
+    if adjust == "dunnettx" and kind != "trt.vs.ctrl":
         return "sidak", ["dunnettx is for comparisons with a control only: sidak is used instead."]
-    return used, []
+    return adjust, []
 
 
 def _combined(estimates: Estimates, found: Sequence[Coefficients], names: list[str]) -> Estimates:
@@ -200,17 +203,6 @@ def _contrast_title(estimates: Estimates, found: Sequence[Coefficients]) -> str:
     return text[0].upper() + text[1:]
 
 
-def _contrast_table(
-    contrasts: Estimates,
-    adjust: str,
-    notes: Sequence[str],
-    single: Coefficients | None,
-    title: str,
-) -> EstimateTable:
-    pairs = None if single is None or single.kind not in _PAIRS else single.matrix
-    return judge_families(contrasts, 0.0, adjust, pairs=pairs, title=title, notes=notes)
-
-
 def judge_families(
     estimates: Estimates,
     null: float,
@@ -248,7 +240,7 @@ def judge_families(
         "p_value": p[estimates.rows],
     }
     return EstimateTable(
-        title=title or f"{title_of(estimates)}: tests that they are {null:g}",
+        title=title or f"{title_of(estimates)}: tests that they are {_value(estimates, null)}",
         index=("",) * estimates.rows.size,
         columns=columns,
         notes=(
@@ -261,6 +253,11 @@ def judge_families(
         ),
         estimates=estimates,
     )
+
+
+def _value(estimates: Estimates, null: float) -> str:
+    scale = estimates.scale
+    return f"{null:g}" if scale is None else f"{null:g} on the {scale.name} scale"
 
 
 def families_of(estimates: Estimates) -> list[NDArray[np.intp]]:
