@@ -19,6 +19,7 @@ LINE = "#b3401d"
 GREY = "#8a8a8a"
 STRIP = "#e9e4da"
 DPI = 150
+_WIDE = 4.0
 
 
 @cache
@@ -60,6 +61,20 @@ def tidy_axes(axes: Axes) -> None:
     for side in axes.spines.values():
         side.set_color(GREY)
         side.set_linewidth(0.7)
+
+
+def ratio_axis(axes: Axes, low: float, high: float) -> None:
+    """A logarithmic x axis with plain numbers: a half lies as far from one as two does.
+
+    ``low`` and ``high`` are the ends of what is drawn.
+    """
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+    axes.set_xscale("log")
+    wide = high > _WIDE * low  # else 1, 2 and 5 leave less than three of them in sight
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)) if wide else MaxNLocator(5))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def strip(axes: Axes, label: str, share: float) -> None:

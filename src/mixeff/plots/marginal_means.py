@@ -9,7 +9,7 @@ import numpy as np
 from mixeff.errors import OptionError
 from mixeff.inference.marginal.estimates import combinations_of
 from mixeff.inference.marginal.tables import EstimateTable
-from mixeff.plots.figure import GREY, LINE, POINT, new_figure, tidy_axes
+from mixeff.plots.figure import GREY, LINE, POINT, new_figure, ratio_axis, tidy_axes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,7 +75,8 @@ def _joined(columns: list[list[str]], size: int) -> list[str]:
 def marginal_means(table: Any) -> Figure:
     """Draw estimates with their intervals, one panel for each combination of the ``by`` variables.
 
-    Contrasts have a line where there is no difference (at 1 for ratios).
+    Contrasts have a line where there is no difference; ratios are drawn on a logarithmic axis,
+    with the line at 1.
 
     Parameters
     ----------
@@ -111,23 +112,41 @@ def marginal_means(table: Any) -> Figure:
     for axes, panel in zip(grid.ravel(), panels, strict=False):
         _draw(axes, numbers[numbers["panel"] == panel], rows, series, _nothing(table))
         axes.set_title(panel, fontsize=9)
+        if _are_ratios(table):
+            ratio_axis(axes, numbers["lower"].min(), numbers["upper"].max())
+    if _are_means(table) and table.estimates.primary:
+        figure.supylabel(table.estimates.primary[0].name, fontsize=9)
     if len(series) > 1:
         handles, labels = grid[0, 0].get_legend_handles_labels()
         figure.legend(
             handles, labels, loc="outside upper right", fontsize=8, frameon=False, ncols=3
         )
-    title = table.title.partition(" within ")[0]
-    figure.supxlabel(f"{title}, {table.estimates.level:.0%} intervals", fontsize=9)
+    figure.supxlabel(_label(table), fontsize=9)
     return figure
+
+
+def _label(table: EstimateTable) -> str:
+    """What the x axis shows, on which scale."""
+    scale = table.estimates.scale
+    title = table.title.partition(" within ")[0].partition(": ")[0]
+    shown = "" if scale is None else f" ({scale.what if table.estimates.response else scale.name})"
+    return f"{title}{shown}, {table.estimates.level:.0%} intervals"
+
+
+def _are_means(table: EstimateTable) -> bool:
+    return table.estimates.subject.startswith("marginal means")
+
+
+def _are_ratios(table: EstimateTable) -> bool:
+    estimates = table.estimates
+    return not _are_means(table) and estimates.response and estimates.scale is not None
 
 
 def _nothing(table: EstimateTable) -> float | None:
     """Where no effect lies; means have no such place."""
-    estimates = table.estimates
-    if estimates.subject.startswith("marginal means"):
+    if _are_means(table):
         return None
-    ratios = estimates.response and estimates.scale is not None
-    return 1.0 if ratios else 0.0
+    return 1.0 if _are_ratios(table) else 0.0
 
 
 def _draw(

@@ -109,6 +109,14 @@ def test_outside_the_domain_of_a_logarithm() -> None:
         means(at={"GS": -1})
 
 
+def test_at_the_edge_of_the_domain() -> None:
+    # log(0) is infinite, not refused by the formula; a derivative needs neighbours
+    with pytest.raises(mx.OptionError, match=r"not finite at IQ = .*, GS = 0"):
+        means(at={"GS": [10, 0]})
+    with pytest.raises(mx.OptionError, match=r"log\(GS\) has no derivative in GS"):
+        fit().slopes("GS", at={"GS": 1e-9})
+
+
 def test_slope_in_categories() -> None:
     model = mx.lmer("lang ~ factor(GS) + (1 | class)", mx.load_dataset("nlschools"))
     with pytest.raises(mx.OptionError, match="makes categories of GS"):
@@ -119,6 +127,15 @@ def test_levels_of_a_number_made_a_factor() -> None:
     model = mx.lmer("lang ~ factor(GS) + (1 | class)", mx.load_dataset("nlschools"))
     with pytest.raises(mx.OptionError, match="rows of the fit do not have"):
         model.marginal_means("GS", at={"GS": 26.5})
+
+
+def test_two_numbers_made_a_factor() -> None:
+    data = mx.load_dataset("nlschools").query("GS in (20, 30)")
+    model = mx.lmer("lang ~ factor(GS) + (1 | class)", data)
+    with pytest.raises(mx.OptionError, match=r'has the level "25".*Levels: 20, 30'):
+        model.marginal_means("GS", at={"GS": 25})
+    between = mx.lmer("lang ~ GS + (1 | class)", data).marginal_means("GS", at={"GS": 25})
+    assert between["GS"][0] == 25
 
 
 def test_nothing_to_test() -> None:

@@ -57,9 +57,14 @@ def test_series_have_a_legend_and_contrasts_a_line_at_nothing() -> None:
         "binomial",
     )
     ratios = fit.marginal_means("period", type="response").contrast("pairwise")
-    np.testing.assert_array_equal(
-        plots.marginal_means(ratios).axes[0].lines[0].get_xdata(), [1.0, 1.0]
-    )
+    picture = plots.marginal_means(ratios)
+    np.testing.assert_array_equal(picture.axes[0].lines[0].get_xdata(), [1.0, 1.0])
+    assert picture.axes[0].get_xscale() == "log"
+    assert "(odds ratio)" in picture.get_supxlabel()
+    means = plots.marginal_means(fit.marginal_means("period", type="response"))
+    assert means.axes[0].get_xscale() == "linear"
+    assert means.get_supxlabel() == "Marginal means of period (probability), 95% intervals"
+    assert means.get_supylabel() == "period"
 
 
 def test_something_else_is_refused() -> None:

@@ -125,6 +125,7 @@ class Estimates:
 
 
 def worded(axis: Axis, label: str) -> str:
+    """A label that says what it is: a bare number gets its variable's name."""
     try:
         float(label)
     except ValueError:

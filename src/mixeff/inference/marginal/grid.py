@@ -133,6 +133,13 @@ def reference_grid(
         )
     places = _places([len(p) for p in ordered])
     rows, known = score(fit, ordered, places, size, given=offset)
+    infinite = ~(np.isfinite(rows).all(axis=1) & np.isfinite(known))
+    if infinite.any():
+        at = [j for j, p in enumerate(ordered) if not isinstance(p.values, tuple)]
+        where = ", ".join(
+            f"{ordered[j].name} = {ordered[j].labels[places[j][infinite.argmax()]]}" for j in at
+        )
+        raise OptionError(f"{function}: the fixed effects are not finite at {where}.")
     functions = linear_functions(column_dependencies(fit), fit.design.state, rows, known)
     absent = absent_rows(ordered, places, size, nests)
     return ReferenceGrid(ordered, places, replace(functions, absent=absent), nests)

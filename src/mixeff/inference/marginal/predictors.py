@@ -46,6 +46,7 @@ class Predictor:
         Of a factor: which value each row of the fit has, -1 for one not in the grid.
     mean, lowest, highest : float, of a numeric variable over the rows of the fit, else NaN
     in_model : bool, False for a variable of offsets only
+    coerced : bool, numbers that the formula makes categories of
     """
 
     name: str
@@ -58,6 +59,7 @@ class Predictor:
     lowest: float = np.nan
     highest: float = np.nan
     in_model: bool = True
+    coerced: bool = False
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -140,7 +142,13 @@ def _predictor(column: Column, rows: NDArray[np.int64], coerced: bool) -> Predic
         made = Predictor(column.name, distinct, tuple(labels), True, column, codes)
     else:
         made = Predictor(column.name, np.array([x.mean()]), (_label(x.mean()),), False, column)
-    return replace(made, mean=float(x.mean()), lowest=float(x.min()), highest=float(x.max()))
+    return replace(
+        made,
+        mean=float(x.mean()),
+        lowest=float(x.min()),
+        highest=float(x.max()),
+        coerced=coerced,
+    )
 
 
 def _label(x: float) -> str:
@@ -231,15 +239,11 @@ def _at_values(function: str, predictor: Predictor, given: Any, values: Sequence
     if predictor.is_factor and np.isin(numbers, predictor.values).all():
         places = np.searchsorted(predictor.values, numbers)
         return _subset(predictor, places.tolist(), numbers)
-    if predictor.is_factor and _is_coerced(predictor):
+    if predictor.coerced:
         labels = [_label(x) for x in numbers]
         raise OptionError(_no_level(function, predictor, labels))
     shown = tuple(_label(x) for x in numbers)
     return replace(predictor, values=numbers, labels=shown, is_factor=False, codes=None)
-
-
-def _is_coerced(predictor: Predictor) -> bool:
-    return len(predictor) > _FEW
 
 
 def _level(value: Any) -> str:

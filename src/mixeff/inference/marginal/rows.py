@@ -21,6 +21,7 @@ _RESULTS = ("estimate", "std_error", "df", "lower", "upper", "statistic", "p_val
 
 
 def title_of(estimates: Estimates) -> str:
+    """What is estimated, of which variables, within which."""
     names = [a.name for a in estimates.primary]
     of = f" {estimates.joined} {' and '.join(names)}" if names else ""
     within = f" within {' and '.join(estimates.within)}" if estimates.within else ""
@@ -79,6 +80,7 @@ def unestimable(estimates: Estimates) -> list[str]:
 
 
 def closing_notes(estimates: Estimates) -> list[str]:
+    """Scale, method and level of a table without tests."""
     return [
         *scale_notes(estimates),
         estimates.method.sentence,

@@ -191,9 +191,12 @@ class _Derivative:
             try:
                 coarse = self._difference(variable, step)
                 break
-            except DataError:  # a neighbour lies outside the domain, of a logarithm say
+            except DataError as error:  # a neighbour lies outside the domain, of a logarithm say
                 if not left:
-                    raise
+                    raise OptionError(
+                        f"slopes: {variable.label} has no derivative in {self._name} at some value "
+                        f"of the grid, which lies at the edge of where it is defined: {error}"
+                    ) from error
                 step *= 0.1
         fine = self._difference(variable, 0.5 * step)
         with np.errstate(invalid="ignore"):

@@ -64,8 +64,8 @@ class EstimateTable(ResultTable):
             (multivariate t; Dunnett's test for ``"trt.vs.ctrl"``), ``"sidak"``, ``"bonferroni"``,
             ``"holm"``, ``"hochberg"``, ``"fdr"``, ``"BY"``, ``"scheffe"``, ``"dunnettx"``
             (emmeans' approximation), ``"none"``. By default tukey for pairs, mvt for
-            ``"trt.vs.ctrl"``, ``"consecutive"`` and ``"mean_chg"``, fdr for effects; none for other contrasts
-            and for interactions.
+            ``"trt.vs.ctrl"``, ``"consecutive"`` and ``"mean_chg"``, fdr for effects; none for
+            other contrasts and for interactions.
         interaction : str, sequence of str, mapping or bool, optional
             Products of one kind of contrast for each variable, instead of ``method``: one kind for
             all, one for each, or by the names of the variables. True: ``method`` for all.
