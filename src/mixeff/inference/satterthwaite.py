@@ -116,9 +116,9 @@ def satterthwaite(fit: MixedModel) -> Method:
     """
     estimate: LinearEstimate = fit.estimate  # type: ignore[assignment]
     prepared = estimate.prepared or working_model(fit.design).prepared
-    work = trace_work(prepared, estimate.theta)
+    work = trace_work(prepared, estimate.theta, vanished=False)
     exact = work.multiplications <= LARGEST_WORK and work.memory <= LARGEST_MEMORY
-    info = variance_information(prepared, estimate, exact=exact)
+    info = variance_information(prepared, estimate, exact=exact, vanished=False)
     change = sigma_in_theta(prepared, estimate.theta)
     H = _hessian(prepared, estimate, info, change)
     matrix = prepared.coordinates.fixed.matrix

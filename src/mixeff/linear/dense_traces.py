@@ -47,12 +47,12 @@ def add_dense(tail: Tail) -> None:
             if other is not None:
                 _add_pair(tail, Q, a, b, Sigma, other)
     del products
-    rest = [a for a, Sigma in enumerate(inverses) if Sigma is None]
+    rest = [a for a, Sigma in enumerate(inverses) if Sigma is None and a not in tail.left_out]
     if rest:
         full = np.ascontiguousarray(A[:T, :T])
         by_columns = _Dense(Q, full, tail.changes, threads)
         for a in rest:
-            others = [b for b in range(len(tail.E)) if b not in rest or b <= a]
+            others = [b for b in range(len(tail.E)) if inverses[b] is not None or b <= a]
             add_columns(tail, by_columns, a, others)
 
 

@@ -78,9 +78,9 @@ def effective_degrees(prepared: Prepared, estimate: LinearEstimate) -> Effective
     partition = prepared.partition
     theta = prepared.coordinates.working_theta(partition, estimate.theta)
     Sigma = [L @ L.T for L in partition.term_factors(theta)]
-    work = trace_work(prepared, estimate.theta)
+    work = trace_work(prepared, estimate.theta, vanished=False)
     exact = work.multiplications <= LARGEST_WORK and work.memory <= LARGEST_MEMORY
-    info = variance_information(prepared, estimate, exact=exact)
+    info = variance_information(prepared, estimate, exact=exact, vanished=False)
     known = prepared.products.p + float(pack(Sigma) @ info.restricted_traces)
     change, bend = _tangent(Sigma, _slopes(info, estimate.reml), [S.shape[0] for S in Sigma])
     if not change.shape[1]:

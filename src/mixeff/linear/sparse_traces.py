@@ -50,11 +50,13 @@ def add_sparse(tail: Tail, kind: SparseTail) -> None:
             _add_own(tail, kind, a, Sigma, moved[at : at + m])
             at += m
     del R, moved
-    rest = [a for a, Sigma in enumerate(inverses) if Sigma is None]
+    rest = [a for a, Sigma in enumerate(inverses) if Sigma is None and a not in tail.left_out]
     if rest:
         by = _Sparse.of(tail, kind)
         for a in rest:
-            add_columns(tail, by, a, [b for b in range(len(tail.E)) if b not in rest or b <= a])
+            add_columns(
+                tail, by, a, [b for b in range(len(tail.E)) if inverses[b] is not None or b <= a]
+            )
 
 
 def _add_own(tail: Tail, kind: SparseTail, a: int, Sigma: Floats, moved: Floats) -> None:

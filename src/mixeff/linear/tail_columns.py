@@ -45,6 +45,7 @@ class Tail:
     E : (m, q, q) arrays per tail factor
     own : positions of their parameters
     H : (q, q) arrays per tail factor, sums of the diagonal blocks of N
+    left_out : tail factors without any variance whose parameters were not asked for
     K : (M, M) array, added to
     """
 
@@ -53,6 +54,7 @@ class Tail:
     E: Sequence[Floats]
     own: Sequence[Indices]
     H: Sequence[Floats]
+    left_out: frozenset[int]
     K: Floats
 
     @property

@@ -71,6 +71,8 @@ def work_of(
     products: CrossProducts,
     layout: Layout | None = None,
     Lambda: Sequence[Floats] | None = None,
+    *,
+    vanished: bool = True,
 ) -> TraceWork:
     """The cost, known before anything is computed.
 
@@ -81,6 +83,7 @@ def work_of(
         Of a fit with a dense tail, which need not be planned again.
     Lambda : sequence of (q, q) arrays, optional
         One per grouping factor: of a variance of zero columns are solved for one by one.
+    vanished : bool, as ``trace_products`` takes it
     """
     groups = products.groups
     if len(groups) == 1:
@@ -89,12 +92,12 @@ def work_of(
     sizes = [g.n_levels * g.n_columns for g in groups]
     counts = [g.n_columns * (g.n_columns + 1) // 2 for g in groups]
     T, k = sum(sizes[i] for i in plan.tail), sum(counts[i] for i in plan.chain)
-    rows = products.n
-    zero = sum(
-        sizes[i]
-        for i in plan.tail
-        if Lambda is not None and no_variance(Lambda[i], rows / groups[i].n_levels)
-    )
+    zero = 0
+    if Lambda is not None:
+        left_out = frozenset() if vanished else without_variance(Lambda)
+        typical = [products.n / g.n_levels for g in groups]
+        slow = [i for i in plan.tail if i not in left_out and no_variance(Lambda[i], typical[i])]
+        zero = sum(sizes[i] for i in slow)
     if plan.ordering is None:
         work = (1.0 + k) * T**3 + (2.0 + k) * T**2 * zero
         return TraceWork(work, 8.0 * (3.0 + 2.0 * k) * T**2, T)
@@ -104,13 +107,18 @@ def work_of(
     return TraceWork(work, memory, T)
 
 
+def without_variance(Lambda: Sequence[Floats]) -> frozenset[int]:
+    """Grouping factors whose Lambda is zero."""
+    return frozenset(i for i, L in enumerate(Lambda) if not L.any())
+
+
 def plan_of(layout: Layout) -> Plan:
     """The plan of a layout with a dense tail."""
     return Plan(tuple(stage.group for stage in layout.stages), layout.tail_groups)
 
 
 def trace_products(
-    factor: BlockedFactor, directions: Sequence[Floats]
+    factor: BlockedFactor, directions: Sequence[Floats], *, vanished: bool = True
 ) -> tuple[tuple[Floats, ...], Floats]:
     """H and K_jk = tr(W V_j W V_k).
 
@@ -118,6 +126,8 @@ def trace_products(
     ----------
     factor : BlockedFactor, the last one of its system
     directions : sequence of (m, q, q) arrays, symmetric E_j per grouping factor
+    vanished : bool
+        Without, what belongs to factors whose Lambda is zero may be missing: it takes longest.
 
     Returns
     -------
@@ -139,7 +149,8 @@ def trace_products(
         for stage in range(len(factor.layout.stages)):
             chain.eliminate(stage, directions, own, K)
         chain.settle(K)
-        _add_tail(factor, chain.tail_changes(), directions, own, H, K)
+        left_out = frozenset() if vanished else without_variance(factor.Lambda)
+        _add_tail(factor, chain.tail_changes(), directions, own, H, left_out, K)
     return H, 0.5 * (K + K.T)
 
 
@@ -149,6 +160,7 @@ def _add_tail(
     directions: Sequence[Floats],
     own: Sequence[NDArray[np.intp]],
     H: Sequence[Floats],
+    left_out: frozenset[int],
     K: Floats,
 ) -> None:
     """Everything that involves the tail's columns; ``changes``, -R_j, are used up."""
@@ -156,7 +168,8 @@ def _add_tail(
     if not groups:
         return
     E, traces = ([part[i] for i in groups] for part in (directions, H))
-    tail = Tail(factor, changes, E, [own[i] for i in groups], traces, K)
+    skipped = frozenset(a for a, i in enumerate(groups) if i in left_out)
+    tail = Tail(factor, changes, E, [own[i] for i in groups], traces, skipped, K)
     kind = factor.system.tail
     if isinstance(kind, DenseTail):
         add_dense(tail)

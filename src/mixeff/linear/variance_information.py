@@ -64,24 +64,32 @@ class VarianceInformation:
         return np.asarray(products - middle - middle.T + both)
 
 
-def trace_work(prepared: Prepared, theta: Floats | None = None) -> TraceWork:
+def trace_work(
+    prepared: Prepared, theta: Floats | None = None, *, vanished: bool = True
+) -> TraceWork:
     """What ``trace_products`` would take; at the caller's ``theta`` if some variances are zero."""
     Lambda = None
     if theta is not None:
         working = prepared.coordinates.working_theta(prepared.partition, theta)
         Lambda = prepared.partition.block_factors(working)
-    return work_of(prepared.products, prepared.layout, Lambda)
+    return work_of(prepared.products, prepared.layout, Lambda, vanished=vanished)
 
 
 def variance_information(
-    prepared: Prepared, estimate: LinearEstimate, *, exact: bool = True
+    prepared: Prepared, estimate: LinearEstimate, *, exact: bool = True, vanished: bool = True
 ) -> VarianceInformation:
-    """All of it at the estimate; without ``exact`` the products of traces are left out."""
+    """All of it at the estimate.
+
+    Without ``exact`` the products of traces are left out, without ``vanished`` those that belong
+    to grouping factors without any variance (where a derivative in theta has no use for them).
+    """
     with one_blas_thread():
-        return _information(prepared, estimate, exact)
+        return _information(prepared, estimate, exact, vanished)
 
 
-def _information(prepared: Prepared, estimate: LinearEstimate, exact: bool) -> VarianceInformation:
+def _information(
+    prepared: Prepared, estimate: LinearEstimate, exact: bool, vanished: bool
+) -> VarianceInformation:
     partition, products = prepared.partition, prepared.products
     theta = prepared.coordinates.working_theta(partition, estimate.theta)
     factor = prepared.system().factorize(partition.block_factors(theta))
@@ -94,7 +102,7 @@ def _information(prepared: Prepared, estimate: LinearEstimate, exact: bool) -> V
     first, second, C = _fixed_moments(products, factor, Lambda, blocks)
     K: Floats | None = None
     if exact:
-        H, K = trace_products(factor, blocks)
+        H, K = trace_products(factor, blocks, vanished=vanished)
         K = K[np.ix_(where, where)]
     else:
         H = factor.trace_blocks(False)

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 import mixeff as mx
+from mixeff.factor.sparse_tail import SparseTail
 from mixeff.inference import satterthwaite as module
 from mixeff.inference.satterthwaite import pooled_df, satterthwaite
 from support.fits import fit_case
@@ -146,6 +147,30 @@ def test_rank_deficient_covariance_counts_the_free_directions_only() -> None:
     np.testing.assert_allclose(got, want, rtol=1e-6)
     assert "singular" in satterthwaite(full).sentence
     assert "singular" not in satterthwaite(less).sentence
+
+
+@pytest.mark.filterwarnings("ignore::mixeff.errors.MixeffWarning")
+@pytest.mark.parametrize("sparse", [True, False])
+def test_a_crossed_factor_without_variance_is_as_if_left_out(sparse: bool) -> None:
+    """Its products of traces are not computed: nothing of them reaches the derivatives in theta."""
+    rng = np.random.default_rng(9)
+    n, J, T = (1300, 650, 620) if sparse else (400, 20, 20)
+    at = np.arange(n)
+    h = (at * T // n + rng.integers(0, 2, n)) % T if sparse else at % T
+    g = at * J // n
+    y = 1.5 * rng.normal(size=J)[g] + rng.normal(size=n)
+    frame = pd.DataFrame({"y": y, "x": rng.normal(size=n), "g": g.astype(str), "h": h.astype(str)})
+    frame["y"] -= frame.groupby("h")["y"].transform("mean")
+    if sparse:  # neighbours: what was taken from h was g's as well
+        frame["y"] += rng.normal(size=J)[g]
+    full = mx.lmer("y ~ x + (1 | g) + (1 | h)", frame)
+    assert full.is_singular
+    assert full.theta[1] == 0.0
+    assert isinstance(full.estimate.prepared.system().tail, SparseTail) == sparse
+    less = mx.lmer("y ~ x + (1 | g)", frame)
+    got, want = (satterthwaite(m).df(np.eye(2)) for m in (full, less))
+    # Both optima to 1e-7 of theta.
+    np.testing.assert_allclose(got, want, rtol=1e-5)
 
 
 def test_does_not_depend_on_units_or_order() -> None:
