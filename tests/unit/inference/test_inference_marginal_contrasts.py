@@ -56,6 +56,8 @@ def test_names_and_coefficients() -> None:
     control = coefficients("treatment", ["a", "b", "c"], ref="b", plain=["a", "b", "c"])
     assert control.names == ("a - b", "c - b")
     assert coefficients("trt.vs.ctrlk", ["a", "b", "c"]).names == ("a - c", "b - c")
+    assert coefficients("Pairs", ["a", "b", "c"]).names == pairs.names
+    assert coefficients("trt_vs_ctrl", ["a", "b"]).names == ("b - a",)
     assert coefficients("pairwise", ["a-1", "b"]).names == ("(a-1) - b",)
     assert coefficients("pairwise", ["a", "b"], ratio=True).names == ("a / b",)
     effects = coefficients("eff", ["a", "b", "c"])

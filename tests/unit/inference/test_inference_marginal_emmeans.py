@@ -192,6 +192,26 @@ def test_what_does_not_need_the_empty_cell_is_estimated() -> None:
     )
 
 
+@pytest.mark.parametrize(("scale", "shift"), [(86400.0, 1.6e9), (1e9, 1.6e18), (1e-9, 0.0)])
+def test_units_of_a_covariate_do_not_matter(scale: float, shift: float) -> None:
+    # seconds and nanoseconds since 1970: what is estimable, and tests, stay what they are
+    other = holes().assign(x=holes()["x"] * scale + shift)
+    with pytest.warns(mx.DesignWarning):
+        first = fit("breaks", "wool * tension + x", holes())
+    with pytest.warns(mx.DesignWarning):
+        second = fit("breaks", "wool * tension + x", other)
+    means = [m.marginal_means("tension", by="wool", **Z) for m in (first, second)]
+    assert np.isnan(means[1]["estimate"][5])
+    # 1.6e18 leaves 256 nanoseconds between numbers, 3e-8 of the spread of x
+    np.testing.assert_allclose(means[1]["estimate"], means[0]["estimate"], rtol=1e-5)
+    tests = [m.joint_tests(**Z) for m in (first, second)]
+    assert tests[1]["term"] == tests[0]["term"] == ("tension", "x", "wool:tension")
+    for name in ("num_df", "f_value"):
+        np.testing.assert_allclose(tests[1][name], tests[0][name], rtol=1e-4)
+    scheffe = [t.contrast("pairwise", adjust="scheffe")["p_value"] for t in means]
+    np.testing.assert_allclose(scheffe[1], scheffe[0], rtol=1e-4)
+
+
 def test_a_family_is_what_can_be_compared() -> None:
     with pytest.warns(mx.DesignWarning):
         model = fit("log(breaks)", "wool * tension", holes())

@@ -20,7 +20,7 @@ from mixeff.model.options import choose
 
 Floats = NDArray[np.float64]
 
-_ALIASES = {"dunnett": "mvt", "single-step": "mvt", "BH": "fdr", "fdr_bh": "fdr"}
+_ALIASES = {"dunnett": "mvt", "single-step": "mvt", "bh": "fdr", "fdr_bh": "fdr"}
 ADJUSTMENTS = (
     "tukey", "mvt", "sidak", "bonferroni", "holm", "hochberg", "scheffe", "dunnettx", "fdr", "BY",
     "none",
@@ -76,7 +76,7 @@ class Adjusted:
 
 def adjustment(adjust: object) -> str:
     """The canonical name of an adjustment, or OptionError."""
-    known = _ALIASES.get(adjust, adjust) if isinstance(adjust, str) else adjust
+    known = _ALIASES.get(adjust.casefold(), adjust) if isinstance(adjust, str) else adjust
     return choose("contrast", "adjust", known, ADJUSTMENTS)
 
 

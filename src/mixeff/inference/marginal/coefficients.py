@@ -24,7 +24,6 @@ _ALIASES = {
     "treatment": "trt.vs.ctrl",
     "dunnett": "trt.vs.ctrl",
     "trt.vs.ctrl1": "trt.vs.ctrl",
-    "trt_vs_ctrl": "trt.vs.ctrl",
     "trt.vs.ctrlk": "trt.vs.ctrl",
     "consec": "consecutive",
     "sequential": "consecutive",
@@ -90,8 +89,8 @@ def coefficients(
     """
     if not isinstance(method, str):
         return _custom(method, labels, plain)
-    kind = choose("contrast", "method", _ALIASES.get(method, method), KINDS)
-    if ref is None and method == "trt.vs.ctrlk":
+    kind = choose("contrast", "method", _ALIASES.get(method.casefold(), method), KINDS)
+    if ref is None and method.casefold() == "trt.vs.ctrlk":
         ref = len(labels) - 1
     if ref is not None and kind != "trt.vs.ctrl":
         raise OptionError(f'contrast: ref is for "trt.vs.ctrl", not for "{method}".')

@@ -38,6 +38,8 @@ _DEFAULTS = {
     "del.eff": "fdr",
 }
 _PAIRS = ("pairwise", "revpairwise")
+# Smaller eigenvalues of a correlation matrix are rounding.
+_SINGULAR = 1e-10
 
 
 def contrast(
@@ -278,8 +280,10 @@ def _family(
     correlation = np.full((rows.size, rows.size), np.nan)
     covariance = L[known] @ estimates.method.covariance @ L[known].T
     size = np.sqrt(np.diag(covariance))
-    correlation[np.ix_(known, known)] = covariance / np.outer(size, size)
-    rank = int(np.linalg.matrix_rank(L[known])) if known.any() else 0
+    unit = covariance / np.outer(size, size)
+    correlation[np.ix_(known, known)] = unit
+    # Of the correlations: coefficients of L may be as far apart as the units of its columns.
+    rank = int(np.linalg.matrix_rank(unit, tol=_SINGULAR, hermitian=True)) if known.any() else 0
     # Estimates that stand in no pair which can be tested are not compared.
     compared = 0 if pairs is None else int(pairs[known].any(axis=0).sum())
     return Family(statistic[rows], df[rows], correlation, rank, compared)

@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-# A function is estimable if what it has outside the row space of X is rounding, relative to its
-# own size in columns of unit length.
+# A function is estimable if what it has outside the row space of X is rounding, relative to the
+# sizes of what was subtracted there. No common scale would do: a covariate may count seconds.
 _OUTSIDE = 1e-8
 # What is left of a sum, relative to the sum of sizes, when its terms cancel.
 _CANCELLED = 1e-14
+# Smaller coefficients of a dependency, in units of the columns, are rounding.
+_INDEPENDENT = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class LinearFunctions:
     outside : (m, d) array
         What each has along the d dependencies among all columns (Searle 1971, section 5.4): zero
         for an estimable function. d is 0 where X has full rank.
-    size : (m,) array, scale to compare ``outside`` with
+    size : (m, d) array, the sum of the sizes of what makes up ``outside``
     offset : (m,) array
     absent : (m,) bool array
         Of combinations of levels that cannot occur, because a factor is nested in another.
@@ -53,10 +55,7 @@ class LinearFunctions:
     def estimable(self) -> Flags:
         """(m,) whether the data determine each."""
         known = np.isfinite(self.L).all(axis=1) & ~self.absent
-        if not self.outside.shape[1]:
-            return np.asarray(known)
-        far = np.abs(self.outside).max(axis=1)
-        return np.asarray(known & (far <= _OUTSIDE * np.maximum(self.size, 1e-300)))
+        return np.asarray(known & (np.abs(self.outside) <= _OUTSIDE * self.size).all(axis=1))
 
     def combine(self, C: Floats) -> LinearFunctions:
         """The functions C (L beta + offset), C (k, m); a coefficient of zero ignores a NaN.
@@ -69,7 +68,7 @@ class LinearFunctions:
         return LinearFunctions(
             np.where(gone, 0.0, L),
             _product(C, self.outside),
-            _product(np.abs(C), self.size[:, None])[:, 0],
+            _product(np.abs(C), self.size),
             _product(C, self.offset[:, None])[:, 0],
             np.asarray((C != 0) @ self.absent, dtype=bool),
         )
@@ -90,7 +89,7 @@ class LinearFunctions:
             self,
             L=self.L * factor[:, None],
             outside=self.outside * factor[:, None],
-            size=self.size * np.abs(factor),
+            size=self.size * np.abs(factor)[:, None],
             offset=offset,
         )
 
@@ -120,7 +119,7 @@ def average(
     return LinearFunctions(
         _sums(functions.L, share, group, m),
         _sums(functions.outside, share, group, m),
-        _sums(functions.size[:, None], share, group, m)[:, 0],
+        _sums(functions.size, share, group, m),
         _sums(functions.offset[:, None], share, group, m)[:, 0],
         empty,
     )
@@ -140,11 +139,11 @@ def linear_functions(
     """Functions given by rows in all columns of the plan, (m, P)."""
     kept = list(state.kept)
     dropped = np.setdiff1d(np.arange(rows.shape[1]), kept)
-    L = np.ascontiguousarray(rows[:, kept])
+    L, rest = np.ascontiguousarray(rows[:, kept]), rows[:, dropped]
     return LinearFunctions(
         L,
-        rows[:, dropped] - _product(L, dependencies),
-        np.abs(rows).max(axis=1, initial=0.0),
+        rest - _product(L, dependencies),
+        np.abs(rest) + _product(np.abs(L), np.abs(dependencies)),
         np.zeros(len(rows)) if offset is None else offset,
         np.zeros(len(rows), dtype=bool),
     )
@@ -166,6 +165,8 @@ def column_dependencies(fit: MixedModel) -> Floats:
     dropped = np.setdiff1d(np.arange(total), list(design.state.kept))
     length = np.linalg.norm(design.X, axis=0)
     A = np.linalg.lstsq(design.X / length, X[:, dropped], rcond=None)[0]
+    largest = np.linalg.norm(X[:, dropped], axis=0)
+    A = np.where(np.abs(A) <= _INDEPENDENT * largest, 0.0, A)
     return np.asarray(A / length[:, None])
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-# Rows of L below this part of the largest coefficient are what cancellation left.
+# A row of L of which less than this part is left beside the others depends on them.
 _ZERO = 1e-9
 
 
@@ -158,7 +158,8 @@ def _estimable_part(functions: LinearFunctions) -> LinearFunctions:
     functions = functions.take(np.flatnonzero(finite))
     if not len(functions):
         return functions
-    scale = max(float(functions.size.max()), 1e-300)
+    largest = functions.size.max(axis=0)
+    scale = np.where(largest > 0, largest, 1.0)
     u, s, _ = np.linalg.svd(functions.outside / scale, full_matrices=True)
     rank = int((s > 1e-8).sum())
     C = u[:, rank:].T
@@ -169,11 +170,11 @@ def _estimable_part(functions: LinearFunctions) -> LinearFunctions:
 
 def f_test(functions: LinearFunctions, beta: Floats, method: Method) -> FTest:
     """Wald F of all functions being zero, df the smallest over orthogonal directions."""
-    tolerance = _ZERO * max(float(functions.size.max(initial=0.0)), 1e-300)
     directions: list[Floats] = []
     values: list[float] = []
     for row, offset in zip(functions.L, functions.offset, strict=True):
         rest, value = row.copy(), float(row @ beta + offset)
+        tolerance = _ZERO * float(np.linalg.norm(row))
         for _ in range(2):  # twice: orthogonal to rounding
             for d, v in zip(directions, values, strict=True):
                 along = float(rest @ d)

@@ -29,7 +29,8 @@ from mixeff.model.options import check_level, choose
 if TYPE_CHECKING:
     from mixeff.model.mixed import MixedModel
 
-_ABOUT = ("mean - 1", "mean + 1")
+# Beside a mean this much larger than 1, mean + 1 and mean - 1 lose their digits.
+_FAR = 1e9
 
 
 def marginal_means(
@@ -127,15 +128,21 @@ def joint_tests(
 
 def _joint_notes(spread: Mapping[str, Predictor], within: Sequence[str]) -> list[str]:
     notes = ["Each term averaged over the other variables."]
-    about = [p.name for p in spread.values() if p.labels == _ABOUT and p.name not in within]
-    if about:
-        notes.append(f"Of {_and(about)} the difference between mean + 1 and mean - 1 is tested.")
-    return notes
+    about: dict[tuple[str, ...], list[str]] = {}
+    for p in spread.values():
+        if p.labels[-1].startswith("mean + ") and p.name not in within:
+            about.setdefault(p.labels, []).append(p.name)
+    return notes + [
+        f"Of {_and(names)} the difference between {high} and {low} is tested."
+        for (low, high), names in about.items()
+    ]
 
 
 def _about_mean(predictor: Predictor) -> Predictor:
-    values = predictor.mean + np.array([-1.0, 1.0])
-    return replace(predictor, values=values, labels=_ABOUT)
+    near = abs(predictor.mean) <= _FAR
+    step = 1.0 if near else 0.5 * (predictor.highest - predictor.lowest)
+    values = predictor.mean + step * np.array([-1.0, 1.0])
+    return replace(predictor, values=values, labels=(f"mean - {step:g}", f"mean + {step:g}"))
 
 
 def axis_of(predictor: Predictor) -> Axis:
