@@ -20,11 +20,11 @@ from mixeff.inference.term_hypotheses import (
     covariance_root,
     given_relatives,
     least_squares_root,
-    marginal,
     own_coefficients,
     partly_dropped,
     sequential,
 )
+from mixeff.inference.type_three import marginal
 from mixeff.inference.working_covariance import WorkingModel, working_covariance
 from mixeff.model.options import choose, shown
 

@@ -42,8 +42,9 @@ NO_P = "No p values: ddf=None asks for no reference distribution."
 
 TOO_FEW = "Not tested, as the clusters are too few for so many hypotheses at once: {}."
 
-# Directions of L whose eigenvalue is below this part of the largest add nothing to a joint test.
-_RANK = 1e-10
+# Combinations of rows (of one variance) whose standard error is below this part of the largest are
+# rounding: the rows depend on each other.
+_RANK = 1e-9
 
 _UNITS = 1e-4  # standard errors of rows further apart would cost the smaller ones their digits
 
@@ -259,17 +260,25 @@ def moment_df(L: Floats, covariance: Floats, slopes: Floats, spread: Floats) -> 
 def independent_rows(L: Floats, covariance: Floats) -> tuple[Floats, Floats]:
     """Uncorrelated combinations of L beta: variances (r,) and combinations (r, k).
 
-    From the eigenvectors of L C L'; directions without variance are left out. How many there are is
-    a matter of the correlations, whatever the units of the rows; where those lie far apart the
-    combinations are of rows brought to one variance.
+    The eigenvectors of L C L', from the singular values of L C^(1/2), which keep twice the digits;
+    directions without variance are left out. How many there are does not depend on the units of
+    rows and coefficients; where the rows' standard errors lie far apart, the combinations are of
+    rows brought to one variance.
     """
-    matrix = L @ covariance @ L.T
-    variance = np.diag(matrix)
-    size = np.sqrt(np.where(variance > 0, variance, 1.0))
-    found = np.linalg.eigh(matrix / np.outer(size, size))
-    kept = found[0] > _RANK * found[0].max(initial=0.0)
-    if size.min(initial=np.inf) > _UNITS * size.max(initial=0.0):
-        size = np.ones(size.size)
-        found = np.linalg.eigh(matrix)
-    values, vectors = found
-    return values[kept], vectors[:, kept].T / size
+    A = L @ _square_root(covariance)
+    length = np.linalg.norm(A, axis=1)
+    unit = np.where(length > 0, length, 1.0)[:, None]
+    sizes = np.linalg.svd(A / unit, compute_uv=False)
+    rank = int(np.count_nonzero(sizes > _RANK * sizes.max(initial=0.0)))
+    if length.min(initial=np.inf) > _UNITS * length.max(initial=0.0):
+        unit = np.ones_like(unit)
+    U, sizes, _ = np.linalg.svd(A / unit, full_matrices=False)
+    return np.asarray(sizes[:rank] ** 2), (U[:, :rank] / unit).T
+
+
+def _square_root(covariance: Floats) -> Floats:
+    """R with R R' = covariance, the coefficients scaled to variance 1 first."""
+    size = np.sqrt(np.maximum(np.diag(covariance), 0.0))
+    unit = np.where(size > 0, size, 1.0)
+    values, vectors = np.linalg.eigh(covariance / np.outer(unit, unit))
+    return np.asarray(unit[:, None] * vectors * np.sqrt(np.maximum(values, 0.0)))

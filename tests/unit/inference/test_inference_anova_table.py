@@ -10,7 +10,8 @@ import pytest
 
 import mixeff as mx
 from mixeff.errors import OptionError
-from mixeff.inference.term_hypotheses import covariance_root, least_squares_root, marginal
+from mixeff.inference.term_hypotheses import covariance_root, least_squares_root
+from mixeff.inference.type_three import marginal
 from support.reference import load_frame
 
 NAMES = ("sum_sq", "num_df", "den_df", "f_value", "p_value")

@@ -205,6 +205,11 @@ def test_joint_tests_do_not_depend_on_units(fit: Any, ddf: str) -> None:
     assert two["f_value"][0] == pytest.approx(one["f_value"][0], rel=1e-6)
     # Single tests have 17 df both; how they are pooled depends on the rows only by rounding.
     assert two["den_df"][0] == pytest.approx(one["den_df"][0], rel=1e-5)
+    # Rows that are parallel but for the small coefficient span the same hypotheses.
+    rows = np.array([[1.0, 1.0], [1.0, 2.0]])
+    three = far.contrast(rows, rows @ [250.0, 9e8], joint=True, ddf=ddf)
+    assert three["num_df"][0] == 2
+    assert three["f_value"][0] == pytest.approx(one["f_value"][0], rel=1e-5)
 
 
 def test_a_model_without_coefficients_says_so() -> None:
