@@ -67,7 +67,8 @@ def _outermost(terms: Sequence[RandomTerm]) -> Grouping:
         raise OptionError(
             f"vcov: cluster-robust variances need independent clusters, but {crossed.group} and "
             f"{fewest.group} are crossed, which links all observations. Take the model's own "
-            "covariance (vcov=None), or give cluster= with clusters that hold every level entirely."
+            "covariance (vcov=None); of clusters that hold every level entirely, "
+            "m.robust_vcov(cluster=...) gives the covariance."
         )
     return Grouping(fewest.group, Clusters.of(fewest.codes))
 
