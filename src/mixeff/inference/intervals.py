@@ -46,9 +46,13 @@ def intervals(
         return TableFrame.of(profile_intervals(fit, level, parameters, **options))
     if method == "bootstrap":
         from mixeff.inference.bootstrap import bootstrap_intervals
+        from mixeff.inference.profile.run import listed
 
-        wanted = None if parameters is None else _names(fit, parameters)
+        own = options.get("statistic") is not None
+        wanted = None if parameters is None or own else _names(fit, parameters)
         table = bootstrap_intervals(fit, level, options)
+        if own and parameters is not None:
+            wanted = listed("confint", parameters, table.index)
     else:
         refuse_unknown("confint", (o for o in options if o not in _WALD), (*_KNOWN, *_WALD))
         wanted = None if parameters is None else _names(fit, parameters)

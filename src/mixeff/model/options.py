@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 from mixeff.errors import OptionError
@@ -51,6 +51,16 @@ def check_level(function: str, level: Any, argument: str = "level") -> float:
     if not (number and 0 < level < 1):
         raise OptionError(f"{function}: {argument} must lie between 0 and 1, not {shown(level)}.")
     return float(level)
+
+
+def whole_number(function: str, argument: str, value: Any, least: int) -> int:
+    """The value if it is a whole number, at least ``least``."""
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if not whole or value < least:
+        raise OptionError(
+            f"{function}: {argument} must be a whole number, at least {least}, not {shown(value)}."
+        )
+    return int(value)
 
 
 def check_switch(function: str, argument: str, value: Any) -> None:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from mixeff.errors import OptionError
 from mixeff.inference.profile import Profile
+from mixeff.model.options import shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,15 +19,9 @@ def profile_of(fit: Any, parameters: str | Sequence[str] | None) -> Profile:
     """The profile itself, or that of a fit."""
     if isinstance(fit, Profile):
         return fit
+    if not hasattr(fit, "profile"):
+        raise OptionError(f"Profiles are of a fitted model, or its m.profile(), not {shown(fit)}.")
     return cast(Profile, fit.profile(parameters))
-
-
-def shown(profile: Profile, parameters: str | Sequence[str] | None) -> list[str]:
-    """The parameters with a curve, of those asked for."""
-    if parameters is None:
-        return [name for name in profile.profiled if name in profile.curves]
-    names = [parameters] if isinstance(parameters, str) else list(parameters)
-    return [profile.curve(name).name for name in names]
 
 
 def profile_zeta_data(
@@ -56,7 +52,7 @@ def profile_zeta_data(
 
     profile = profile_of(fit, parameters)
     parts = {}
-    for name in shown(profile, parameters):
+    for name in profile.shown(parameters):
         curve = profile.curve(name)
         values = curve.grid(n)
         parts[name] = pd.DataFrame({"value": values, "zeta": curve.at(values)})
@@ -88,7 +84,7 @@ def profile_density_data(
     (50, 3)
     """
     profile = profile_of(fit, parameters)
-    parts = {name: profile.density(name, n) for name in shown(profile, parameters)}
+    parts = {name: profile.density(name, n) for name in profile.shown(parameters)}
     return _stacked(parts, "density")
 
 
@@ -128,7 +124,7 @@ def profile_pairs_data(
     ['trace', 'contour']
     """
     profile = profile_of(fit, parameters)
-    return profile.pairs(shown(profile, parameters), levels, n)
+    return profile.pairs(profile.shown(parameters), levels, n)
 
 
 def limits(frame: pd.DataFrame, column: str) -> tuple[float, float]:

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mixeff.plots.figure import LINE, POINT, panel_grid, tidy_axes
-from mixeff.plots.profile_data import profile_density_data, profile_of, shown
+from mixeff.plots.profile_data import profile_density_data, profile_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+_AWAY = 0.25  # |zeta| from which on the density tells the height of a panel
+_LEAST = 0.005  # part of the height below which a tail is not drawn
 
 
 def profile_density(
@@ -44,7 +47,7 @@ def profile_density(
     """
     profile = profile_of(fit, parameters)
     numbers, marks = profile_density_data(profile, parameters), profile.confint(level).to_frame()
-    names = shown(profile, parameters)
+    names = profile.shown(parameters)
     figure, panels = panel_grid(len(names), 2.2)
     for axes, name in zip(panels, names, strict=False):
         tidy_axes(axes)
@@ -55,7 +58,17 @@ def profile_density(
         axes.fill_between(value, 0.0, density, where=inside, color=POINT, alpha=0.18, lw=0)
         axes.plot(value, density, color=POINT, lw=1.6)
         axes.axvline(profile.curve(name).estimate, color=LINE, lw=1.0)
-        axes.set_ylim(bottom=0.0)
+        top = _top(density, profile.zeta(name, value))
+        axes.set_ylim(0.0, top)
+        seen = value[inside | (density > _LEAST * top)]
+        margin = 0.04 * (seen[-1] - seen[0])
+        axes.set_xlim(seen[0] - margin, seen[-1] + margin)
         axes.set_yticks([])
         axes.set_title(name, fontsize=9)
     return figure
+
+
+def _top(density: Any, zeta: Any) -> float:
+    """Height of a panel: at an estimate on the bound of a correlation the density is infinite."""
+    known = density[np.isfinite(density) & (np.abs(zeta) >= _AWAY)]
+    return 1.15 * float(known.max(initial=0.0)) or 1.0

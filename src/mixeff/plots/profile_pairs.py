@@ -9,7 +9,7 @@ import numpy as np
 
 from mixeff.errors import OptionError
 from mixeff.plots.figure import GREY, LINE, POINT, new_figure, tidy_axes
-from mixeff.plots.profile_data import profile_of, profile_pairs_data, shown
+from mixeff.plots.profile_data import profile_of, profile_pairs_data
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,7 +60,7 @@ def profile_pairs(
     >>> picture = plots.profile_pairs(m)
     """
     profile = profile_of(fit, parameters)
-    names = shown(profile, parameters)
+    names = profile.shown(parameters)
     if not 2 <= len(names) <= _MOST:
         raise OptionError(
             f"profile_pairs: {len(names)} parameters; from 2 to {_MOST} can be drawn. Choose some "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mixeff.plots.figure import GREY, LINE, POINT, panel_grid, tidy_axes
-from mixeff.plots.profile_data import profile_of, profile_zeta_data, shown
+from mixeff.plots.profile_data import profile_of, profile_zeta_data
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,7 +57,7 @@ def profile_zeta(
     """
     profile = profile_of(fit, parameters)
     numbers, marks = profile_zeta_data(profile, parameters), profile.confint(level).to_frame()
-    names = shown(profile, parameters)
+    names = profile.shown(parameters)
     figure, panels = panel_grid(len(names), 2.4, sharey=True)
     for axes, name in zip(panels, names, strict=False):
         own = numbers[numbers["parameter"] == name]

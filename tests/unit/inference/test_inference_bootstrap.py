@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 import warnings
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ import pytest
 from scipy import stats
 
 import mixeff as mx
+from mixeff.errors import OptionError
 from mixeff.inference.bootstrap.pools import effect_pool, residual_pool
 from mixeff.inference.bootstrap.responses import responses_of, root_seed
 from mixeff.model import progress
@@ -304,19 +306,17 @@ def test_failed_replicates_are_counted(sleep):
     assert np.isnan(found.draws[found.failed]).all()
     assert np.isfinite(found.draws[~found.failed]).all()
     assert found.messages == {"replicate 3 went wrong": 3}
-    assert any("3 of 10 replicates could not be fitted" in note for note in found.notes)
+    assert any("3 of 10 replicates failed and are left out" in note for note in found.notes)
     kept = found.draws[~found.failed, 0]
     frame = found.summary.to_frame()
     assert frame["std_error"].iloc[0] == pytest.approx(kept.std(ddof=1), rel=1e-12)
 
 
-def test_errors_of_the_statistic_itself_come_through(sleep):
+def test_mistakes_in_the_statistic_itself_come_through(sleep):
     def wrong(m):
-        if m is not sleep:
-            raise ZeroDivisionError
-        return 1.0
+        return 1.0 if m is sleep else m.sigmaa
 
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(AttributeError):
         sleep.bootstrap(5, statistic=wrong)
 
 
@@ -464,3 +464,41 @@ def test_progress(sleep, monkeypatch):
     stream.truncate(0)
     sleep.bootstrap(1100, seed=1, progress=False)
     assert stream.getvalue().strip("\0") == ""
+
+
+def test_a_statistic_that_fails_for_some_replicates() -> None:
+    """Replicates it has no value for are counted."""
+    fit = mx.lmer("Yield ~ 1 + (1 | Batch)", mx.load_dataset("Dyestuff"))
+    calls = iter(range(100))
+
+    def flaky(one: Any) -> float:
+        if next(calls) in (3, 5):
+            raise ValueError("no root between 0 and 1")
+        return float(one.sigma)
+
+    draws = fit.bootstrap(10, seed=1, statistic=flaky)
+    whole = fit.bootstrap(10, seed=1, statistic=lambda one: one.sigma)
+    # The first call is of the fit itself.
+    assert np.flatnonzero(draws.failed).tolist() == [2, 4]
+    np.testing.assert_array_equal(draws.draws[~draws.failed], whole.draws[~draws.failed])
+    notes = " ".join(draws.notes)
+    assert "2 of 10 replicates failed and are left out." in notes
+    assert "The statistic failed: ValueError: no root between 0 and 1" in notes
+    with pytest.raises(OptionError, match="not NoneType"):
+        fit.bootstrap(10, seed=1, statistic=lambda one: None)
+
+
+def test_intervals_of_an_own_statistic_by_name() -> None:
+    """parameters= names rows of the table, also where they are the caller's."""
+    fit = mx.lmer("Yield ~ 1 + (1 | Batch)", mx.load_dataset("Dyestuff"))
+
+    def both(one: Any) -> dict[str, float]:
+        return {"icc": one.theta[0] ** 2 / (1 + one.theta[0] ** 2), "s": one.sigma}
+
+    options: Any = {"nsim": 50, "seed": 1, "statistic": both}
+    every = fit.confint(method="bootstrap", **options)
+    one = fit.confint(method="bootstrap", parameters="icc", **options)
+    assert one.index.tolist() == ["icc"]
+    assert one.loc["icc"].tolist() == every.loc["icc"].tolist()
+    with pytest.raises(OptionError, match=r"no parameter 'sigma'\. There are icc, s\."):
+        fit.confint(method="bootstrap", parameters="sigma", **options)

@@ -359,6 +359,14 @@ def test_names_and_options(slope_fit: Any) -> None:
         slope_fit.confint(95, "profile")
     with pytest.raises(OptionError, match="has no curve here"):
         slope_fit.profile("Days").density("sigma")
+    with pytest.raises(OptionError, match="no parameter 0"):
+        slope_fit.profile(0)
+    with pytest.raises(OptionError, match="density: n must be a whole number, at least 2"):
+        slope_fit.profile("Days").density("Days", n=1)
+    with pytest.raises(OptionError, match="pairs: levels must lie between 0 and 1, not 95"):
+        slope_fit.profile(["Days", "sigma"]).pairs(levels=[95])
+    with pytest.raises(OptionError, match="Profiles are of a fitted model"):
+        mx.plots.profile_zeta(1.5)
 
 
 def test_contours_lie_on_the_joint_deviance(slope_fit: Any, slope_dense: Dense) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mixeff.errors import ComparisonError
 from mixeff.inference.bootstrap.refits import fitter, replicate
 from mixeff.inference.bootstrap.responses import responses_of, root_seed
-from mixeff.inference.bootstrap.run import check_threads, whole_number
+from mixeff.inference.bootstrap.run import check_threads
 from mixeff.inference.bootstrap.statistics import log_likelihood
 from mixeff.inference.bootstrap.tally import Tally
 from mixeff.inference.compared import named_models
@@ -20,7 +20,7 @@ from mixeff.inference.likelihood_ratio import upper_tail
 from mixeff.inference.nesting import check_same_data, nesting_notes
 from mixeff.inference.table import ResultTable
 from mixeff.model.names import calling_frame
-from mixeff.model.options import refuse_unknown
+from mixeff.model.options import refuse_unknown, whole_number
 
 if TYPE_CHECKING:
     from mixeff.model.mixed import MixedModel

@@ -17,7 +17,7 @@ from mixeff.inference.bootstrap.result import INTERVALS, Bootstrap
 from mixeff.inference.bootstrap.statistics import Statistic, all_parameters, of_function
 from mixeff.inference.bootstrap.tally import Tally
 from mixeff.inference.table import ResultTable
-from mixeff.model.options import check_level, choose, refuse_unknown
+from mixeff.model.options import check_level, choose, refuse_unknown, whole_number
 
 if TYPE_CHECKING:
     from mixeff.model.mixed import MixedModel
@@ -146,16 +146,6 @@ def _scheme(kind: str, random: str | None) -> str:
         "Semi-parametric: residuals and conditional modes, centred and scaled to the estimated "
         f"variances, resampled; {new}. Assumes that they are exchangeable."
     )
-
-
-def whole_number(function: str, argument: str, value: Any, least: int) -> int:
-    """The value if it is a whole number, at least ``least``."""
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not whole or value < least:
-        raise OptionError(
-            f"{function}: {argument} must be a whole number, at least {least}, not {value!r}."
-        )
-    return int(value)
 
 
 def check_threads(function: str, threads: Any) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mixeff.errors import OptionError
+from mixeff.errors import MixeffError, OptionError
 from mixeff.generalized.estimate import GeneralizedEstimate
 from mixeff.inference.bootstrap.parameters import parameter_names, parameters, parameters_of_fit
 from mixeff.model.scales import has_scale
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 
+class StatisticError(MixeffError):
+    """The caller's function has no value for a replicate; counted, never seen by the caller."""
+
+
 @dataclass(frozen=True, slots=True)
 class Statistic:
     """Numbers of a fit.
@@ -31,6 +35,8 @@ class Statistic:
     names : tuple of k str
     observed : (k,) array, of the fit itself
     of_fit : callable, fit -> (k,) array
+        It may fail for single replicates: ``ArithmeticError`` and ``ValueError`` of the caller's
+        function (``LinAlgError`` is one) are a ``MixeffError``.
     of_many : callable or None
         Estimates of m replicates -> (m, k) array; None where fits are needed. The estimates are
         ``ManyEstimates`` of a linear model, ``ManyGeneralized`` of a generalized one.
@@ -89,7 +95,13 @@ def of_function(fit: MixedModel, function: Any) -> Statistic:
     names, observed = _read(function, function(fit))
 
     def of_fit(one: MixedModel) -> Floats:
-        again, values = _read(function, function(one))
+        try:
+            value = function(one)
+        except (ArithmeticError, ValueError) as error:
+            # Numbers for which it has no value: other errors are mistakes, and raised.
+            sentence = f"The statistic failed: {type(error).__name__}: {error}"
+            raise StatisticError(sentence) from error
+        again, values = _read(function, value)
         if again != names:
             raise OptionError(
                 "bootstrap: statistic gives other values for a replicate than for the fit: "
@@ -111,7 +123,8 @@ def _read(function: Any, value: Any) -> tuple[tuple[str, ...], Floats]:
     elif hasattr(value, "index") and hasattr(value, "to_numpy"):
         labels = [str(k) for k in value.index]
     try:
-        numbers = np.asarray(value, dtype=np.float64)
+        # numpy takes None for NaN, but it is a function without return.
+        numbers = np.empty((0, 0)) if value is None else np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
         numbers = np.empty((0, 0))
     if numbers.ndim > 1 or numbers.size == 0:

@@ -56,7 +56,7 @@ def outcome_notes(
 ) -> list[str]:
     """Sentences for the reader of what was made from m replicates."""
     told = (
-        (failed, "could not be fitted and are left out."),
+        (failed, "failed and are left out."),
         (unconverged, "are kept although their optimality conditions do not hold."),
         (singular, "are singular fits (kept)."),
     )

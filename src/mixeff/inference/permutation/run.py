@@ -21,14 +21,14 @@ from mixeff.inference.bootstrap.likelihood_ratio import (
 )
 from mixeff.inference.bootstrap.refits import fitter, replicate
 from mixeff.inference.bootstrap.responses import root_seed
-from mixeff.inference.bootstrap.run import check_threads, whole_number
+from mixeff.inference.bootstrap.run import check_threads
 from mixeff.inference.bootstrap.statistics import log_likelihood
 from mixeff.inference.permutation.choosing import scheme_for
 from mixeff.inference.permutation.exchangeable import scheme_for_responses
 from mixeff.inference.permutation.schemes import SCHEMES, Rearranged, Scheme
 from mixeff.model.again import recipe
 from mixeff.model.linear_predictor import fixed_part
-from mixeff.model.options import choose, closest, refuse_unknown
+from mixeff.model.options import choose, closest, refuse_unknown, whole_number
 
 if TYPE_CHECKING:
     from mixeff.formula.tree import Term

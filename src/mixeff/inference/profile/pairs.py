@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixeff.inference.profile.curve import Curve
-from mixeff.model.options import check_level
+from mixeff.model.options import check_level, whole_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,10 +43,8 @@ def pairs(
     from scipy.special import chdtri
 
     levels = [check_level("pairs", level, "levels") for level in np.atleast_1d(levels).tolist()]
-    if parameters is None:
-        curves = [profile.curves[name] for name in profile.profiled if name in profile.curves]
-    else:
-        curves = [profile.curve(name) for name in parameters]
+    n = whole_number("pairs", "n", n, 2)
+    curves = [profile.curve(name) for name in profile.shown(parameters)]
     rows = []
     for j, y in enumerate(curves):
         for x in curves[:j]:

@@ -18,7 +18,7 @@ from mixeff.inference.profile.pairs import LEVELS, pairs
 from mixeff.inference.profile.path import Path
 from mixeff.inference.table import ResultTable
 from mixeff.inference.wald import IntervalTable
-from mixeff.model.options import check_level
+from mixeff.model.options import check_level, whole_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,7 +81,7 @@ class Profile:
         """
         import pandas as pd
 
-        curves = [self.curves[name] for name in self.profiled if name in self.curves]
+        curves = [self.curves[name] for name in self.shown(None)]
         parts: dict[str, object] = {
             "parameter": [c.name for c in curves for _ in range(c.zeta.size)],
             "focal": np.concatenate([np.empty(0), *(c.focal for c in curves)]),
@@ -137,6 +137,19 @@ class Profile:
             )
         return found
 
+    def shown(self, parameters: str | Sequence[str] | None) -> list[str]:
+        """The parameters with a curve, of those asked for.
+
+        Raises
+        ------
+        OptionError
+            One has none.
+        """
+        if parameters is None:
+            return [name for name in self.profiled if name in self.curves]
+        names = [parameters] if isinstance(parameters, str) else list(parameters)
+        return [self.curve(name).name for name in names]
+
     def density(self, parameter: str, n: int = 200) -> pd.DataFrame:
         """The density that makes zeta standard normal: columns ``value, density``.
 
@@ -145,7 +158,7 @@ class Profile:
         import pandas as pd
 
         curve = self.curve(parameter)
-        values = curve.grid(n)
+        values = curve.grid(whole_number("density", "n", n, 2))
         zeta = curve.at(values)
         density = np.exp(-0.5 * zeta**2) / math.sqrt(2.0 * math.pi) * curve.slope(values)
         return pd.DataFrame({"value": values, "density": density})
@@ -185,7 +198,7 @@ class Profile:
 
     def table(self) -> ResultTable:
         """What is printed: estimates, and how far each curve goes."""
-        rows = [self.curves[name] for name in self.profiled if name in self.curves]
+        rows = [self.curves[name] for name in self.shown(None)]
         return ResultTable(
             "Profile likelihood",
             tuple(c.name for c in rows),

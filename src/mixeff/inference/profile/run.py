@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mixeff.errors import ConvergenceWarning, OptionError
 from mixeff.frames.notices import notify
@@ -24,7 +24,7 @@ from mixeff.inference.profile.result import (
 )
 from mixeff.inference.table import ResultTable
 from mixeff.inference.wald import IntervalTable
-from mixeff.model.options import check_level, closest
+from mixeff.model.options import check_level, closest, shown
 from mixeff.model.progress import ProgressBar
 
 if TYPE_CHECKING:
@@ -118,22 +118,32 @@ def chosen(
     every = parameter_names(fit)
     if parameters is None:
         return every
-    fixed = fit.design.names
-    if isinstance(parameters, str):
-        parameters = [parameters]
+    fixed = len(fit.design.names)
+    groups = dict(zip(GROUPS, (every[:-fixed], every[-fixed:]), strict=True)) if fixed else {}
     wanted: set[str] = set()
-    for name in parameters:
-        if name in GROUPS and name not in every:
-            wanted |= set(fixed if name == "beta_" else every[: len(every) - len(fixed)])
-            continue
+    for name in listed(function, parameters, (*every, *groups)):
+        wanted |= {name} if name in every else set(groups[name])
+    return tuple(name for name in every if name in wanted)
+
+
+def listed(function: str, names: Any, every: Sequence[str]) -> list[str]:
+    """Names asked for, out of those there are; one may stand by itself.
+
+    Raises
+    ------
+    OptionError
+        Unknown, or none.
+    """
+    alone = isinstance(names, str) or not isinstance(names, Iterable)
+    asked: list[str] = [names] if alone else list(names)
+    for name in asked:
         if name not in every:
             near = closest(name, every) if isinstance(name, str) else None
             hint = f'Did you mean "{near}"?' if near else f"There are {', '.join(every)}."
-            raise OptionError(f"{function}: the model has no parameter {name!r}. {hint}")
-        wanted.add(name)
-    if not wanted:
+            raise OptionError(f"{function}: the model has no parameter {shown(name)}. {hint}")
+    if not asked:
         raise OptionError(f"{function}: parameters is empty; None takes all.")
-    return tuple(name for name in every if name in wanted)
+    return asked
 
 
 def _is_number(value: object) -> bool:
