@@ -138,6 +138,24 @@ def test_two_numbers_made_a_factor() -> None:
     assert between["GS"][0] == 25
 
 
+def test_data_that_changed_after_the_fit() -> None:
+    frame = mx.load_dataset("nlschools")
+    data = {name: frame[name].to_numpy().copy() for name in ("lang", "IQ", "COMB", "class")}
+    model = mx.lmer("lang ~ log(IQ) + COMB + (1 | class)", data)
+    before = model.marginal_means("COMB", ddf="asymptotic")["estimate"]
+    data["IQ"] *= 100
+    for call in (lambda: model.marginal_means("COMB"), lambda: model.slopes("IQ")):
+        with pytest.raises(mx.DataError, match="data have changed since the fit"):
+            call()
+    data["IQ"] /= 100
+    np.testing.assert_allclose(
+        model.marginal_means("COMB", ddf="asymptotic")["estimate"], before, rtol=1e-12
+    )
+    data |= {name: values[5:] for name, values in data.items()}
+    with pytest.raises(mx.DataError, match="data have changed since the fit"):
+        model.joint_tests()
+
+
 def test_nothing_to_test() -> None:
     model = mx.lmer("lang ~ 1 + (1 | class)", mx.load_dataset("nlschools"))
     with pytest.raises(mx.OptionError, match="no variable to test"):

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mixeff.design.scoring import ReadFrame
 from mixeff.design.variables import Variable, columns_used
-from mixeff.errors import OptionError
+from mixeff.errors import DataError, OptionError, PredictionError
 from mixeff.formula.tree import Binary, Call, Expression, Name, Parenthesis, Unary
 from mixeff.frames.columns import FactorColumn, open_frame
 from mixeff.frames.levels import codes_of_numbers, drop_unused
 from mixeff.model.options import closest
 
 if TYPE_CHECKING:
-    from mixeff.frames.columns import Column
+    from mixeff.frames.columns import Column, Frame
     from mixeff.model.mixed import MixedModel
 
 Floats = NDArray[np.float64]
@@ -26,6 +27,8 @@ Codes = NDArray[np.int32]
 
 # A number with no more distinct values than this is an indicator: its mean describes nobody.
 _FEW = 2
+# Rows of the data that are compared with those of the fit.
+_SAMPLE = 200
 # Functions that take a variable for categories (`cut` and `relevel` start from one or make one).
 _CATEGORIES = ("factor", "ordered", "as.factor", "as.character", "interaction")
 
@@ -85,12 +88,38 @@ def predictors_of(fit: MixedModel) -> dict[str, Predictor]:
     in_model = columns_used(fixed, frame)
     every = columns_used([*fixed, *(v.expression for v in state.offsets)], frame)
     columns = frame.read(every)
+    if _changed(fit, frame, columns):
+        raise DataError(
+            "The data have changed since the fit: the values at which means and slopes are taken "
+            "are read from them. Fit the model again, or to a copy of the data."
+        )
     coerced = {name for expression in fixed for name in _as_categories(expression)}
     rows = fit.design.rows
     return {
         name: replace(_predictor(column, rows, name in coerced), in_model=name in in_model)
         for name, column in columns.items()
     }
+
+
+def _changed(fit: MixedModel, frame: Frame, columns: Mapping[str, Column]) -> bool:
+    """Whether some rows of the data no longer give the rows of X."""
+    design = fit.design
+    if frame.n_rows() != design.state.n_rows:
+        return True
+    some = np.unique(np.linspace(0, design.n - 1, _SAMPLE).astype(np.intp))
+    taken = {name: _rows_of(column, design.rows[some]) for name, column in columns.items()}
+    state = replace(design.state, offsets=(), offset_array=False)
+    try:
+        X = state.fixed_matrix(ReadFrame(taken, tuple(taken), some.size))[0]
+    except PredictionError:  # a level that the fit did not have
+        return True
+    return not np.allclose(X, design.X[some], rtol=1e-9, atol=1e-12, equal_nan=True)
+
+
+def _rows_of(column: Column, rows: NDArray[np.intp]) -> Column:
+    if isinstance(column, FactorColumn):
+        return replace(column, codes=column.codes[rows])
+    return replace(column, values=column.values[rows])
 
 
 def fixed_variables(fit: MixedModel) -> list[Variable]:
