@@ -130,7 +130,7 @@ def _joint_notes(spread: Mapping[str, Predictor], within: Sequence[str]) -> list
     notes = ["Each term averaged over the other variables."]
     about: dict[tuple[str, ...], list[str]] = {}
     for p in spread.values():
-        if p.labels[-1].startswith("mean + ") and p.name not in within:
+        if not p.is_factor and p.labels[-1].startswith("mean + ") and p.name not in within:
             about.setdefault(p.labels, []).append(p.name)
     return notes + [
         f"Of {_and(names)} the difference between {high} and {low} is tested."
