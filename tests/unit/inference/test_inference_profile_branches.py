@@ -167,6 +167,28 @@ def test_where_the_approximation_has_no_optimum() -> None:
     assert "bootstrap intervals do not depend on it" in text
 
 
+def test_a_separated_effect_has_no_upper_limit() -> None:
+    """All responses are 1 where t is: the deviance falls with its effect for ever."""
+    rng = np.random.default_rng(0)
+    data = pd.DataFrame(
+        {"g": np.repeat([f"g{i}" for i in range(12)], 4), "x": np.tile([0, 0, 1, 1], 12)}
+    )
+    data["y"] = np.where(data["x"] == 1, 1, rng.integers(0, 2, 48))
+    with pytest.warns(mx.MixeffWarning):
+        fit = mx.glmer("y ~ x + (1 | g)", data, family="binomial")
+    limits = fit.confint(method="profile", parameters="x")
+    assert limits.loc["x", "upper"] == math.inf
+    own = OneFactor(data, logistic, 1)
+    lower = limits.loc["x", "lower"]
+
+    def held(v: Any) -> float:
+        return own.deviance([v[0], lower], math.exp(v[1]))
+
+    start = [fit.fixef["(Intercept)"], math.log(fit.varcorr.to_frame()["sdcor"][0])]
+    found = minimize(held, start, method="Nelder-Mead", options={"xatol": 1e-5, "fatol": 1e-8})
+    assert found.fun + 2.0 * fit.loglik == pytest.approx(CHI2_95, abs=2e-5)
+
+
 def test_the_cubic_between_two_points() -> None:
     """Value, derivative and crossing against scipy's Hermite spline, where none is cut."""
     h, rise, first, last = 0.7, 1.3, 1.5, 2.5

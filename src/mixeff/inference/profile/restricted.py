@@ -23,6 +23,8 @@ Floats = NDArray[np.float64]
 
 _EDGE = 2e-2  # a relative standard deviation below this may belong at zero
 _LARGEST = 500.0  # of any working parameter; logarithms are among them
+_AT_BOUND = 0.98
+_LEFT = "A parameter has left all bounds."
 _STEPS, _REMEMBERED = 40, 8
 _DESCENTS, _SHRINKS, _LONGEST = 30, 12, 3.0
 _DIFFERENCE = 1e-4  # of a working parameter: the Hessian is right to about as much
@@ -118,7 +120,7 @@ class RestrictedProblem:
     def evaluate(self, theta: Floats) -> RestrictedEvaluation:
         """At x."""
         if not np.abs(theta).max(initial=0.0) < _LARGEST:
-            raise ConvergenceError("A parameter has left all bounds.")
+            raise ConvergenceError(_LEFT)
         z = self.restriction.expand(theta, self.v)
         try:
             full = self.full.evaluate(z)
@@ -159,7 +161,7 @@ def minimize(problem: RestrictedProblem, starts: Sequence[Floats], control: Cont
     Raises
     ------
     ConvergenceError
-        It can be evaluated at none of them.
+        It can be evaluated at none of them, or parameters grow without end.
     """
     counted = Counted(problem)
     if not problem.restriction.layout.n_free:
@@ -184,6 +186,8 @@ def minimize(problem: RestrictedProblem, starts: Sequence[Floats], control: Cont
         optimum = solve(problem, found.theta, control, others=())
         found, ok, more = optimum.evaluation, optimum.ok, optimum.evaluations
     assert isinstance(found, RestrictedEvaluation)
+    if not ok and np.abs(found.theta).max() > _AT_BOUND * _LARGEST:
+        raise ConvergenceError(_LEFT)  # held by a bound that is not the model's
     return Minimum(found, ok, counted.evaluations + more)
 
 
