@@ -55,6 +55,14 @@ class PrecisionMethods:
             ``.confint(level)``, ``.to_frame()``, ``.density(parameter)``; its notes say so where a
             REML fit was refitted by maximum likelihood, or a better optimum was met.
 
+        Notes
+        -----
+        A correlation may be anything where one of its standard deviations is zero, so the deviance
+        of that model is as high as its profile goes: the interval is (-1, 1) unless both standard
+        deviations are above zero at that level. An interval ends where zeta is first crossed; its
+        limit is infinite where no finite value is far enough, and NaN where no optimum of the other
+        parameters was found on the way. A note says so.
+
         Examples
         --------
         >>> import mixeff as mx
@@ -104,6 +112,7 @@ class PrecisionMethods:
             one that is drawn twice counting as two.
         statistic : callable, optional
             A function of a fit that gives a number, several, or a mapping from names to numbers.
+            Where it raises an ArithmeticError or ValueError, the replicate counts as failed.
             None means all parameters, named as in `confint`, which need no fit objects.
         seed : int, numpy Generator or None
             The same seed gives the same draws, whatever the number of threads.
