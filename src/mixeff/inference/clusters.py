@@ -49,20 +49,37 @@ def grouping_of(fit: MixedModel, cluster: Any = None) -> Grouping:
     if cluster is None:
         return _outermost(terms)
     name, codes = _given(fit, cluster)
-    crossing = next((t for t in terms if not _nested(t.codes, codes)), None)
-    if crossing is not None:
+    crossed = crossing(terms, codes)
+    if crossed is not None:
         raise OptionError(
-            f"vcov: levels of {crossing.group} have rows in several clusters of {name}, so these "
-            f"clusters are not independent under the model with {crossing.label}. Take clusters "
+            f"vcov: levels of {crossed.group} have rows in several clusters of {name}, so these "
+            f"clusters are not independent under the model with {crossed.label}. Take clusters "
             "that hold every level of the random effects entirely."
         )
     return Grouping(name, Clusters.of(codes))
 
 
+def coarsest(terms: Sequence[RandomTerm]) -> RandomTerm:
+    """The term with the fewest levels: if any grouping factor contains all others, its."""
+    return min(terms, key=lambda t: t.n_levels)
+
+
+def crossing(terms: Sequence[RandomTerm], codes: NDArray[np.integer]) -> RandomTerm | None:
+    """A term of which some level has rows in several clusters; None where all are nested."""
+    return next((t for t in terms if not nested_in(t.codes, codes)), None)
+
+
+def nested_in(inner: NDArray[np.integer], outer: NDArray[np.integer]) -> bool:
+    """Whether every level of the one lies in a single level of the other."""
+    parent = np.full(int(inner.max()) + 1, -1, dtype=np.int64)
+    parent[inner] = outer
+    return bool(np.all(parent[inner] == outer))
+
+
 def _outermost(terms: Sequence[RandomTerm]) -> Grouping:
     """The factor in which all others are nested."""
-    fewest = min(terms, key=lambda t: t.n_levels)
-    crossed = next((t for t in terms if not _nested(t.codes, fewest.codes)), None)
+    fewest = coarsest(terms)
+    crossed = crossing(terms, fewest.codes)
     if crossed is not None:
         raise OptionError(
             f"vcov: cluster-robust variances need independent clusters, but {crossed.group} and "
@@ -71,15 +88,6 @@ def _outermost(terms: Sequence[RandomTerm]) -> Grouping:
             "m.robust_vcov(cluster=...) gives the covariance."
         )
     return Grouping(fewest.group, Clusters.of(fewest.codes))
-
-
-def _nested(inner: NDArray[np.integer], outer: NDArray[np.integer]) -> bool:
-    """Whether every level of ``inner`` lies in one level of ``outer``."""
-    low = np.full(int(inner.max()) + 1, np.iinfo(np.int64).max)
-    high = np.full(low.size, -1, dtype=np.int64)
-    np.minimum.at(low, inner, outer)
-    np.maximum.at(high, inner, outer)
-    return bool(np.all((low >= high) | (high < 0)))
 
 
 def _given(fit: MixedModel, cluster: Any) -> tuple[str, NDArray[np.int64]]:

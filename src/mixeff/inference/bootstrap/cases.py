@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ from mixeff.inference.bootstrap.refits import (
 )
 from mixeff.inference.bootstrap.statistics import Statistic
 from mixeff.inference.bootstrap.tally import Tally
+from mixeff.inference.clusters import coarsest, crossing
 from mixeff.linear.many import ManyEstimates, responses_at_once
 from mixeff.linear.resampled import LevelSums
 from mixeff.model.again import recipe
@@ -75,30 +76,15 @@ def clusters_of(design: Design, cluster: str | None) -> Clusters:
             f"bootstrap: the model has no grouping factor {cluster!r}; cluster must be one of "
             f"{', '.join(factors)}."
         )
-    wanted = (
-        [cluster]
-        if cluster is not None
-        else sorted(factors, key=lambda name: factors[name].n_levels)
-    )
-    for name in wanted:
-        outer = factors[name]
-        if all(nested_in(term.codes, outer.codes) for term in design.random):
-            return Clusters(name, outer.codes, outer.n_levels)
-    crossed = next(
-        t.group for t in design.random if not nested_in(t.codes, factors[wanted[0]].codes)
-    )
+    outer = coarsest(design.random) if cluster is None else factors[cluster]
+    crossed = crossing(design.random, outer.codes)
+    if crossed is None:
+        return Clusters(outer.group, outer.codes, outer.n_levels)
     raise OptionError(
-        f'bootstrap: kind="case" draws whole levels of {wanted[0]}, but {crossed} is not nested in '
-        f"it: the same level of {crossed} would appear in several of them, which are then not "
-        'independent. Use kind="parametric".'
+        f'bootstrap: kind="case" draws whole levels of {outer.group}, but {crossed.group} is not '
+        f"nested in it: the same level of {crossed.group} would appear in several of them, which "
+        'are then not independent. Use kind="parametric".'
     )
-
-
-def nested_in(inner: NDArray[Any], outer: NDArray[Any]) -> bool:
-    """Whether every level of the one lies in a single level of the other."""
-    parent = np.full(int(inner.max()) + 1, -1, dtype=np.int64)
-    parent[inner] = outer
-    return bool(np.all(parent[inner] == outer))
 
 
 def replicate_cases(

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from mixeff.design.design import Design, RandomTerm
 from mixeff.errors import OptionError
-from mixeff.inference.bootstrap.cases import nested_in
+from mixeff.inference.clusters import coarsest, crossing, nested_in
 from mixeff.inference.permutation.schemes import (
     Scheme,
     blocks_of,
@@ -124,10 +124,9 @@ def _varies_between(columns: Floats, outer: RandomTerm) -> bool:
 
 def outermost(design: Design, label: str) -> RandomTerm:
     """The factor in whose levels all others are nested: its levels are independent."""
-    by_size = sorted(design.random, key=lambda t: t.n_levels)
-    for outer in by_size:
-        if all(nested_in(t.codes, outer.codes) for t in design.random):
-            return outer
+    outer = coarsest(design.random)
+    if crossing(design.random, outer.codes) is None:
+        return outer
     names = " and ".join(dict.fromkeys(t.group for t in design.random))
     raise OptionError(
         f"permutation_test: {names} are crossed, so no groups of rows are independent of each "
