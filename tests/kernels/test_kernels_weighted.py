@@ -48,6 +48,10 @@ def test_levels(rows):
     check("weighted_levels", rows, out)
     check("weighted_levels", (codes, pointer, order, Z, X[:, :0].copy(), w, c), [
         out[0], np.full((12, 1, q), 9.0)])  # fmt: skip
+    for columns in (X, X[:, :0].copy()):
+        no_response = codes, pointer, order, Z, columns, w, np.empty(0)
+        to = [out[0], np.full((12, columns.shape[1] + 1, q), 9.0)]
+        check("weighted_levels", no_response, to)
 
 
 def test_levels_by_threads_are_the_same(rows):
@@ -77,6 +81,8 @@ def test_pairs(rows):
 def test_fixed(rows):
     X, w, c = rows[4:]
     check("weighted_fixed", (X, w, c), [np.full((P + 1, P + 1), 9.0)])
+    check("weighted_fixed", (X, w, np.empty(0)), [np.full((P + 1, P + 1), 9.0)])
+    check("weighted_fixed", (X[:, :0].copy(), w, np.empty(0)), [np.full((1, 1), 9.0)])
 
 
 def test_back_to_the_rows(rows):
@@ -86,6 +92,7 @@ def test_back_to_the_rows(rows):
     blocks = rng.normal(size=(12, q, q))
     check("add_effects", (codes, Z, rng.normal(size=(12, q))), [np.ones(N)])
     check("add_quadratic", (codes, Z, blocks), [np.ones(N)])
+    check("add_bilinear", (codes, Z, X[:, :1].copy(), rng.normal(size=(12, q, 1))), [np.ones(N)])
     check("add_bilinear", (codes, Z, X, rng.normal(size=(12, q, P))), [np.ones(N)])
     check("level_products", (codes, pointer, order, Z, w), [np.full((12, q), 9.0)])
 

@@ -19,6 +19,8 @@ Floats = NDArray[np.float64]
 Codes = NDArray[np.int32]
 Longs = NDArray[np.int64]
 
+NONE = np.empty(0)
+
 
 @dataclass(frozen=True, slots=True)
 class LevelRows:
@@ -131,14 +133,14 @@ class WeightedRows:
             pairs[i, k] = PairProducts(rows.indptr, rows.indices, values, shapes[k][0])
         return CrossProducts(self.X.shape[0], np.empty((p + 1, p + 1)), groups, pairs)
 
-    def fill(self, out: CrossProducts, weights: Floats, products: Floats) -> None:
+    def fill(self, out: CrossProducts, weights: Floats, products: Floats = NONE) -> None:
         """Write [Z X]'W [Z X] and, in the place of the response, [Z X]'c.
 
         Parameters
         ----------
         out : CrossProducts, made by ``empty``
         weights : (n,) array, of any sign
-        products : (n,) array c
+        products : (n,) array c; an empty one, all that penalized IRLS needs, stands for zeros
         """
         for g, to in zip(self.groups, out.groups, strict=True):
             kernels.weighted_levels(

@@ -147,7 +147,7 @@ class BlockedSystem:
 
     def fill(self, factor: BlockedFactor) -> Store:
         """Factor, again where the arrays were given to a later factor or hold the inverse."""
-        store = factor.give_up() or self._room()
+        store = factor.give_up() or self.room()
         try:
             with one_blas_thread():
                 logdet = _factor(self, store, factor.Lambda)
@@ -158,7 +158,21 @@ class BlockedSystem:
         self._holder = ref(factor)
         return store
 
-    def _room(self) -> Store:
+    def adopt(self, Lambda: tuple[Floats, ...], store: Store, logdet: float) -> BlockedFactor:
+        """The factor that somebody else computed in arrays of this system (``room``).
+
+        Parameters
+        ----------
+        Lambda : tuple of (q, q) C-contiguous arrays
+        store : Store
+        logdet : float, of the stages
+        """
+        factor = BlockedFactor(self, Lambda)
+        factor.receive(store, logdet)
+        self._holder = ref(factor)
+        return factor
+
+    def room(self) -> Store:
         """Free arrays; where they are large, those of the factor that has them now."""
         if self._free:
             return self._free.pop()

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixeff.crossproducts.blocks import CrossProducts
-from mixeff.factor.cholesky import BlockedFactor, BlockedSystem
+from mixeff.factor.cholesky import BlockedFactor, BlockedSystem, Store
 from mixeff.factor.dense_tail import DenseTail
 from mixeff.factor.stages import Layout
 
@@ -118,6 +118,29 @@ class Refillable:
     def forget(self) -> None:
         """Let go of the last factor and of what it belongs to."""
         self.latest, self.weights, self.Lambda = None, None, ()
+
+    def lend(self) -> tuple[Store, Sequence[Floats]]:
+        """Arrays to factor in, and the Lambda of the latest factor if they hold it (else empty).
+
+        That factor counts as lost: give the arrays back by ``adopt`` or ``system.release``.
+        """
+        latest, self.latest, self.weights, self.Lambda = self.latest, None, None, ()
+        store = None if latest is None else latest.give_up()
+        if latest is None or store is None:
+            return self.system.room(), ()
+        return store, latest.Lambda
+
+    def adopt(
+        self, Lambda: Sequence[Floats], weights: Floats | None, store: Store, logdet: float
+    ) -> BlockedFactor:
+        """Take the factor that was made, with its cross-products, in what was lent.
+
+        ``logdet`` is that of the stages; ``weights`` is None for weights nobody asks for again.
+        """
+        matrices = tuple([np.ascontiguousarray(L, dtype=np.float64) for L in Lambda])
+        self.weights, self.Lambda = weights, Lambda
+        self.latest = self.system.adopt(matrices, store, logdet)
+        return self.latest
 
     def refresh(self) -> None:
         """Carry the present values of ``products`` into the stages; the tail reads them there.

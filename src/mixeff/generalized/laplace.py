@@ -193,7 +193,7 @@ class LaplaceEvaluation:
         cell = model.cell if fixed else model.bare
         if cell.latest is not None and cell.weights is weight and cell.Lambda is self.Lambda:
             return cell.latest
-        return factor_rows(model, self.Lambda, weight, np.zeros_like(weight), fixed)
+        return factor_rows(model, self.Lambda, weight, fixed)
 
     def _observed(self, fixed: bool | None = None) -> BlockedFactor:
         """Observed information at the modes; with X where the modes were found with it."""
@@ -213,7 +213,7 @@ class LaplaceEvaluation:
         blocks = inverse_blocks(cell, self._determinant_factor())
         leverage = rows.quadratic(blocks.diagonal, blocks.between)
         g = determinant.weight_slope * leverage
-        right, fixed = rows.products(g)
+        right, fixed = (rows if self.problem.joint else model.bare_rows).products(g)
         right = tuple(G @ L for G, L in zip(right, self.Lambda, strict=True))
         a, c = solve_effects(self._observed(), right, fixed if self.problem.joint else None)
         t = rows.X @ c if self.problem.joint else np.zeros_like(g)

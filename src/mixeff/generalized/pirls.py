@@ -22,6 +22,7 @@ from mixeff.errors import ConvergenceError, DesignError
 from mixeff.factor.cholesky import BlockedFactor
 from mixeff.factor.solves import solve
 from mixeff.factor.threads import one_blas_thread
+from mixeff.generalized.mode_search import compiled_search
 from mixeff.generalized.working import GeneralizedModel
 
 Floats = NDArray[np.float64]
@@ -66,17 +67,18 @@ class _Place:
 
 @dataclass(frozen=True, slots=True)
 class Modes:
-    """The modes at one theta, and the factor of the penalized information there.
+    """The modes at one theta.
+
+    The latest factor of the system they were found with is that of the observed information there
+    (expected where that failed).
 
     Attributes
     ----------
     point : Point
-    factor : BlockedFactor, observed information at ``point`` (expected where that failed)
     steps : int, Newton steps
     """
 
     point: Point
-    factor: BlockedFactor
     steps: int
 
 
@@ -88,12 +90,20 @@ class Pirls:
     model : GeneralizedModel
     joint : bool
         Fixed effects are found together with the random ones (``n_agq=0``).
+
+    Attributes
+    ----------
+    last : Modes or None, the latest
+    compiled : CompiledSearch or None
+        Takes all steps in one call. What it leaves alone, and all steps of models it is not for,
+        are taken here.
     """
 
     def __init__(self, model: GeneralizedModel, *, joint: bool) -> None:
         self.model = model
         self.joint = joint
         self.last: Modes | None = None
+        self.compiled = compiled_search(model, joint=joint)
         self._fixed: tuple[Floats, Floats] | None = None  # the latest beta, offset + X beta
 
     def find(
@@ -122,6 +132,39 @@ class Pirls:
             If no step decreases the penalized deviance, or it cannot be computed at all.
         """
         Lambda = tuple(Lambda)
+        found = self._compiled(Lambda, beta, dispersion, start, tolerance)
+        if found is None:
+            found = self._stepwise(Lambda, beta, dispersion, start, tolerance)
+        self.last = found
+        return found
+
+    def _compiled(
+        self,
+        Lambda: Effects,
+        beta: Floats | None,
+        dispersion: float,
+        start: Point | None,
+        tolerance: float,
+    ) -> Modes | None:
+        """All steps in one call; None where one of them is not for the kernel."""
+        if self.compiled is None:
+            return None
+        u = self.model.zero_effects() if start is None else start.u
+        if beta is None:
+            beta = np.zeros(self.model.p) if start is None else start.beta
+        fixed = beta if self.joint else self._fixed_predictor(beta)
+        found = self.compiled.find(Lambda, beta, fixed, dispersion, u, tolerance)
+        return None if found is None else Modes(Point(*found[:-1]), found[-1])
+
+    def _stepwise(
+        self,
+        Lambda: Effects,
+        beta: Floats | None,
+        dispersion: float,
+        start: Point | None,
+        tolerance: float,
+    ) -> Modes:
+        """The same step by step."""
         point = self._begin(Lambda, beta, dispersion, start)
         previous = math.inf
         for step in range(_STEPS):
@@ -132,8 +175,7 @@ class Pirls:
             # Joint fixed effects may have no finite maximum: one unit further with every step.
             endless = self.joint and step == _STEPS - 1 and length <= _ENDLESS
             if length <= tolerance or stalled or endless:
-                self.last = Modes(point, factor, step + 1)
-                return self.last
+                return Modes(point, step + 1)
             full = self._moved(Lambda, u, moved)
             point = self._search(dispersion, point, full, length)
             previous = length
@@ -213,11 +255,15 @@ class Pirls:
 
     def _moved(self, Lambda: Effects, u: Effects, beta: Floats) -> _Place:
         """Effects and linear predictor."""
-        if self._fixed is None or self._fixed[0] is not beta:
-            self._fixed = beta, self.model.fixed_predictor(beta)
-        eta = np.array(self._fixed[1])
+        eta = np.array(self._fixed_predictor(beta))
         self.model.rows.add_effects(eta, [v @ L.T for v, L in zip(u, Lambda, strict=True)])
         return _Place(u, beta, eta)
+
+    def _fixed_predictor(self, beta: Floats) -> Floats:
+        """Offset + X beta, computed once for the same array."""
+        if self._fixed is None or self._fixed[0] is not beta:
+            self._fixed = beta, self.model.fixed_predictor(beta)
+        return self._fixed[1]
 
     def _point(self, place: _Place, dispersion: float) -> Point:
         u, beta, eta = place.u, place.beta, place.eta
@@ -229,15 +275,14 @@ class Pirls:
 
     def _factor_at(self, Lambda: Effects, point: Point, dispersion: float) -> BlockedFactor:
         """Factor at the weights of ``point``."""
-        nothing = np.zeros_like(point.weight)
         try:
-            return factor_rows(self.model, Lambda, point.weight, nothing, self.joint)
+            return factor_rows(self.model, Lambda, point.weight, self.joint)
         except ConvergenceError:
             if bool((point.weight >= 0).all()):
                 raise
         # Observed information need not be positive away from the mode; expected is.
         expected = self.model.terms(point.eta, dispersion, expected=True)
-        return factor_rows(self.model, Lambda, expected.weight, nothing, self.joint)
+        return factor_rows(self.model, Lambda, expected.weight, self.joint)
 
     def _search(self, dispersion: float, point: Point, full: _Place, length: float) -> Point:
         """The longest of the steps 1, 1/2, 1/4 ... that decreases the penalized deviance."""
@@ -270,7 +315,6 @@ def factor_rows(
     model: GeneralizedModel,
     Lambda: Sequence[Floats],
     weight: Floats,
-    products: Floats,
     fixed: bool,
 ) -> BlockedFactor:
     """Cross-products with these weights, factored; earlier factors are of no use from then on.
@@ -280,10 +324,10 @@ def factor_rows(
     positive, by negative observed weights or by weights that vanish where groups are separated.
     """
     if not fixed:
-        model.bare_rows.fill(model.bare.products, weight, products)
+        model.bare_rows.fill(model.bare.products, weight)
         return model.bare.factorize(Lambda, weight)
     cell = model.cell
-    model.rows.fill(cell.products, weight, products)
+    model.rows.fill(cell.products, weight)
     try:
         return cell.factorize(Lambda, weight)
     except DesignError:

@@ -220,7 +220,6 @@ def _weighted_sums(at: _At, moves: _Moves) -> _Sums:
     shape = rows.empty()
     diagonal = tuple(np.empty((K, *g.gram.shape)) for g in shape.groups)
     pairs = {key: np.empty((K, *p.values.shape)) for key, p in shape.pairs.items()}
-    nothing = np.zeros_like(terms.weight)
     for k in range(K):
         weight = terms.weight if k == 0 else terms.weight_slope * moves.eta[k - 1]
         if k and _is_dispersion(at, k - 1):
@@ -236,7 +235,7 @@ def _weighted_sums(at: _At, moves: _Moves) -> _Sums:
                 for key, p in shape.pairs.items()
             },
         )
-        rows.fill(out, weight, nothing)
+        rows.fill(out, weight)
     return _Sums(diagonal, pairs)
 
 

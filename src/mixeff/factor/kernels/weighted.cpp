@@ -31,7 +31,7 @@ void weighted_levels(Codes codes, Longs pointer, Longs order, Mat Z, Mat X, Vec 
     const int64_t n_levels = int64_t(pointer.shape(0)) - 1, size = int64_t(Z.shape(1));
     const int64_t p = int64_t(X.shape(1)), n = int64_t(Z.shape(0));
     const int64_t *ptr = pointer.data(), *rows = order.data();
-    const double *w = weight.data(), *c = product.data();
+    const double *w = weight.data(), *c = product.size() ? product.data() : nullptr;
     std::fill(gram.data(), gram.data() + n_levels * size * size, 0.0);
     std::fill(dense.data(), dense.data() + n_levels * (p + 1) * size, 0.0);
     with_size(size, [&](auto fixed) {
@@ -48,16 +48,14 @@ void weighted_levels(Codes codes, Longs pointer, Longs order, Mat Z, Mat X, Vec 
                 const double wx = w[r] * x[a];
                 for (int64_t k = 0; k < q; ++k) b[a * q + k] += wx * z[k];
             }
-            for (int64_t k = 0; k < q; ++k) b[p * q + k] += c[r] * z[k];
+            if (c)
+                for (int64_t k = 0; k < q; ++k) b[p * q + k] += c[r] * z[k];
         };
-        if (q == 1 && p == 0) {  // what every factorization without X asks for
+        if (q == 1 && p == 0 && !c) {  // what every factorization without X asks for
             const double *z = Z.data();
-            double *g = gram.data(), *b = dense.data();
-            const auto add_plain = [&](int64_t r, int64_t l) {
-                g[l] += w[r] * z[r] * z[r];
-                b[l] += c[r] * z[r];
-            };
-            if (threads <= 1 && 2 * n_levels * int64_t(sizeof(double)) < sums_in_cache) {
+            double *g = gram.data();
+            const auto add_plain = [&](int64_t r, int64_t l) { g[l] += w[r] * z[r] * z[r]; };
+            if (threads <= 1 && n_levels * int64_t(sizeof(double)) < sums_in_cache) {
                 for (int64_t r = 0; r < n; ++r) add_plain(r, codes.data()[r]);
                 return;
             }
@@ -115,7 +113,8 @@ void weighted_pairs(Longs start, Longs order, Mat Z, Mat other, Vec weight, Cube
 
 void weighted_fixed(Mat X, Vec weight, Vec product, MatOut fixed, int threads) {
     const int64_t n = int64_t(X.shape(0)), p = int64_t(X.shape(1)), d = p + 1, block = 512;
-    const int64_t parts = std::min<int64_t>(64, (n + block - 1) / block);
+    const double *c = product.size() ? product.data() : nullptr;
+    const int64_t parts = p ? std::min<int64_t>(64, (n + block - 1) / block) : 0;
     std::vector<double> partial(size_t(parts * d * d), 0.0);
     std::vector<int64_t> bounds(size_t(parts) + 1);
     for (int64_t s = 0; s <= parts; ++s) bounds[s] = parts ? n * s / parts : 0;
@@ -127,12 +126,13 @@ void weighted_fixed(Mat X, Vec weight, Vec product, MatOut fixed, int threads) {
                 const int64_t to = std::min(from + block, bounds[s + 1]);
                 for (int64_t r = from; r < to; ++r) {
                     const double *x = X.data() + r * p;
-                    const double w = weight.data()[r], c = product.data()[r];
+                    const double w = weight.data()[r];
                     for (int64_t a = 0; a < p; ++a) {
                         const double wx = w * x[a];
                         for (int64_t b = 0; b <= a; ++b) local[a * d + b] += wx * x[b];
-                        local[p * d + a] += c * x[a];
                     }
+                    if (c)
+                        for (int64_t a = 0; a < p; ++a) local[p * d + a] += c[r] * x[a];
                 }
                 for (int64_t i = 0; i < d * d; ++i) partial[s * d * d + i] += local[i];
             }
@@ -165,31 +165,44 @@ void add_effects(Codes codes, Mat Z, Mat effects, VecOut out, int threads) {
 }
 
 void add_quadratic(Codes codes, Mat Z, Cube blocks, VecOut out, int threads) {
-    const int64_t q = int64_t(Z.shape(1));
+    const int64_t size = int64_t(Z.shape(1));
     const int32_t *c = codes.data();
-    by_rows(int64_t(Z.shape(0)), threads, [&](int64_t first, int64_t last) {
-        for (int64_t r = first; r < last; ++r) {
-            const double *D = blocks.data() + int64_t(c[r]) * q * q, *z = Z.data() + r * q;
-            double s = 0.0;
-            for (int64_t a = 0; a < q; ++a)
-                for (int64_t k = 0; k < q; ++k) s += z[a] * D[a * q + k] * z[k];
-            out.data()[r] += s;
-        }
+    const double *rows = Z.data(), *all = blocks.data();
+    double *to = out.data();
+    with_size(size, [&](auto fixed) {
+        constexpr int Q = decltype(fixed)::value;
+        const int64_t q = Q ? Q : size;
+        by_rows(int64_t(Z.shape(0)), threads, [&](int64_t first, int64_t last) {
+            for (int64_t r = first; r < last; ++r) {
+                const double *D = all + int64_t(c[r]) * q * q, *z = rows + r * q;
+                double s = 0.0;
+                for (int64_t a = 0; a < q; ++a)
+                    for (int64_t k = 0; k < q; ++k) s += z[a] * D[a * q + k] * z[k];
+                to[r] += s;
+            }
+        });
     });
 }
 
 void add_bilinear(Codes position, Mat Z, Mat other, Cube blocks, VecOut out, int threads) {
-    const int64_t q = int64_t(Z.shape(1)), m = int64_t(other.shape(1));
+    const int64_t size = int64_t(Z.shape(1)), m = int64_t(other.shape(1));
     const int32_t *c = position.data();
-    by_rows(int64_t(Z.shape(0)), threads, [&](int64_t first, int64_t last) {
-        for (int64_t r = first; r < last; ++r) {
-            const double *D = blocks.data() + int64_t(c[r]) * q * m;
-            const double *z = Z.data() + r * q, *x = other.data() + r * m;
-            double s = 0.0;
-            for (int64_t a = 0; a < q; ++a)
-                for (int64_t k = 0; k < m; ++k) s += z[a] * D[a * m + k] * x[k];
-            out.data()[r] += 2.0 * s;
-        }
+    const double *rows = Z.data(), *others = other.data(), *all = blocks.data();
+    double *to = out.data();
+    // Two scalars, or any sizes.
+    with_size(size == 1 && m == 1 ? 1 : 0, [&](auto fixed) {
+        constexpr int Q = decltype(fixed)::value;
+        const int64_t q = Q ? Q : size, width = Q ? Q : m;
+        by_rows(int64_t(Z.shape(0)), threads, [&](int64_t first, int64_t last) {
+            for (int64_t r = first; r < last; ++r) {
+                const double *D = all + int64_t(c[r]) * q * width;
+                const double *z = rows + r * q, *x = others + r * width;
+                double s = 0.0;
+                for (int64_t a = 0; a < q; ++a)
+                    for (int64_t k = 0; k < width; ++k) s += z[a] * D[a * width + k] * x[k];
+                to[r] += 2.0 * s;
+            }
+        });
     });
 }
 

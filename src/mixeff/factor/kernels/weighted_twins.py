@@ -1,6 +1,7 @@
 """NumPy twins of ``weighted.cpp``: the same signatures, written for clarity.
 
-Rows have weights ``w`` of any sign and products ``c`` that stand for the weighted response.
+Rows have weights ``w`` of any sign and products ``c`` that stand for the weighted response; an
+empty ``c`` is one of zeros.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ def weighted_levels(
         rows = order[pointer[level] : pointer[level + 1]]
         gram[level] = (Z[rows] * w[rows, None]).T @ Z[rows]
         dense[level, :-1] = (X[rows] * w[rows, None]).T @ Z[rows]
-        dense[level, -1] = c[rows] @ Z[rows]
+        if c.size:
+            dense[level, -1] = c[rows] @ Z[rows]
 
 
 def weighted_pairs(
@@ -42,7 +44,8 @@ def weighted_fixed(X: Floats, w: Floats, c: Floats, fixed: Floats, threads: int)
     """X'W X and X'c into the symmetric ``fixed`` (p + 1, p + 1); its last entry is 0."""
     fixed[...] = 0.0
     fixed[:-1, :-1] = (X * w[:, None]).T @ X
-    fixed[-1, :-1] = fixed[:-1, -1] = c @ X
+    if c.size:
+        fixed[-1, :-1] = fixed[:-1, -1] = c @ X
 
 
 def add_effects(codes: Codes, Z: Floats, effects: Floats, out: Floats, threads: int) -> None:

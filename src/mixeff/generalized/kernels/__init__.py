@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 try:
-    from mixeff.generalized.kernels._rows import has_pass, one_factor, one_factor_fits, row_pass
+    from mixeff.generalized.kernels._rows import (
+        ModeSearch,
+        has_pass,
+        one_factor,
+        one_factor_fits,
+        row_pass,
+    )
 except ImportError as error:
     raise ImportError(
         "mixeff's compiled kernels are missing or do not load. Install the package with "
@@ -11,4 +17,4 @@ except ImportError as error:
         f"The loader said: {error}"
     ) from error
 
-__all__ = ["has_pass", "one_factor", "one_factor_fits", "row_pass"]
+__all__ = ["ModeSearch", "has_pass", "one_factor", "one_factor_fits", "row_pass"]

@@ -2,6 +2,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Codes = NDArray[np.int32]
+Longs = NDArray[np.int64]
 
 def has_pass(family: str, link: str, /) -> bool: ...
 def row_pass(
@@ -90,3 +92,93 @@ def one_factor_fits(
     Floats,
     NDArray[np.int8],
 ]: ...
+
+class ModeSearch:
+    def __init__(
+        self,
+        family: str,
+        link: str,
+        y: Floats,
+        weights: Floats,
+        offset: Floats,
+        X: Floats,
+        top: int,
+        joint: bool,
+        threads: int,
+        /,
+    ) -> None: ...
+    def add_group(
+        self,
+        codes: Codes,
+        pointer: Longs,
+        order: Longs,
+        Z: Floats,
+        gram: Floats,
+        dense: Floats,
+        position: int,
+        /,
+    ) -> None: ...
+    def add_pair(
+        self,
+        first: int,
+        second: int,
+        indptr: Longs,
+        indices: Codes,
+        start: Longs,
+        order: Longs,
+        values: Floats,
+        /,
+    ) -> None: ...
+    def add_stage(
+        self,
+        group: int,
+        start: int,
+        G: Floats,
+        pointer: Longs,
+        columns: Codes,
+        B: Floats,
+        skip: int,
+        meets: Longs,
+        meets_row: Codes,
+        meets_level: Codes,
+        dense: Longs,
+        rows: Floats,
+        /,
+    ) -> None: ...
+    def add_place(self, stage: int, pair: int, flip: bool, rows: Longs, /) -> None: ...
+    def add_link(
+        self, stage: int, to: int, offset: int, ancestor: Codes, place: Codes, /
+    ) -> None: ...
+    def set_tail(
+        self, groups: list[int], starts: Longs, column: int, fixed: Floats, room: Floats, /
+    ) -> None: ...
+    def lay_out(self) -> None: ...
+    def set_store(
+        self,
+        G: list[Floats],
+        B: list[Floats],
+        T: list[Floats],
+        R: list[Floats],
+        S: Floats,
+        L: Floats,
+        scalars: Floats,
+        /,
+    ) -> None: ...
+    def find(
+        self,
+        Lambda: list[Floats],
+        earlier: list[Floats],
+        beta: Floats,
+        fixed: Floats,
+        dispersion: float,
+        constant: float,
+        start: list[Floats],
+        tolerance: float,
+        u: list[Floats],
+        beta_out: Floats,
+        eta: Floats,
+        score: Floats,
+        weight: Floats,
+        /,
+    ) -> tuple[bool, float, float, int, bool]: ...
+    def factor(self, weight: Floats, Lambda: list[Floats], /) -> tuple[int, float]: ...

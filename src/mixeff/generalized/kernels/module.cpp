@@ -7,6 +7,7 @@
 #include <string>
 
 #include "../../factor/kernels/arrays.hpp"
+#include "../../factor/kernels/blas.hpp"
 #include "row_pass.hpp"
 
 namespace mixeff::rows {
@@ -78,16 +79,20 @@ nb::tuple row_pass(const std::string &family, const std::string &link, Vec y, Ve
 
 void bind_one_factor(nb::module_ &m);
 void bind_one_factor_fit(nb::module_ &m);
+void bind_mode_search(nb::module_ &m);
 
 }  // namespace mixeff::rows
 
 NB_MODULE(_rows, m) {
     using namespace mixeff::rows;
     using a = nb::arg;
+    // SciPy is imported with the kernels, as by those of the factor.
+    mixeff::blas();
     m.doc() = "One pass over the rows of a generalized model; the twin is Family.row_terms.";
     m.def("has_pass", &has_pass, a(), a());
     m.def("row_pass", &row_pass, a(), a(), a().noconvert(), a().noconvert(), a().noconvert(), a(),
           a(), a(), a(), a().noconvert(), a());
     bind_one_factor(m);
     bind_one_factor_fit(m);
+    bind_mode_search(m);
 }
