@@ -75,7 +75,7 @@ def _inverse_blocks(cell: Refillable, factor: BlockedFactor) -> InverseBlocks:
         kernels.stage_inverse(at.R, scratch.K[s], blocks)
         diagonal[stage.group] = blocks
         for pair in cell.places[s].pairs:
-            found = scratch.rows[s][pair.rows]
+            found = np.take(scratch.rows[s], pair.rows, axis=0)
             between[pair.key] = np.ascontiguousarray(pair.block(found))
     order = range(len(diagonal))
     return InverseBlocks(

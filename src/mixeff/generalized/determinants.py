@@ -55,7 +55,7 @@ def determinant_curvature(blocks: Blocks, threads: int = 1) -> Curvature:
 def _own(D: Floats) -> tuple[Floats, Floats]:
     """D^-1 and the sums of tr(D^-1 D_k D^-1 D_l) over the levels."""
     inverse = _inverse(D[0])
-    N = inverse @ D[1:]
+    N = _product(inverse, D[1:])
     m = N.shape[0]
     return inverse, N.reshape(m, -1) @ N.transpose(0, 1, 3, 2).reshape(m, -1).T
 
@@ -66,6 +66,12 @@ def _inverse(D: Floats) -> Floats:
         return np.asarray(1.0 / D)
     inverse = np.asarray(np.linalg.inv(D), dtype=np.float64)
     return 0.5 * (inverse + inverse.transpose(0, 2, 1))
+
+
+def _product(A: Floats, B: Floats) -> Floats:
+    """A @ B for stacks of (q, q) and (q, n) matrices; with q = 1 without a call for each."""
+    found: Floats = A * B if A.shape[-1] == 1 else A @ B
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +94,8 @@ class _Panel:
     @classmethod
     def of(cls, inverse: Floats, D: Floats, C: Floats) -> _Panel:
         """From D_k (b, m, q, q) and C' with its derivatives (b, 1 + m, q, n)."""
-        scaled = inverse @ C[:, 0]
-        change = D @ scaled[:, None]
+        scaled = _product(inverse, C[:, 0])
+        change = _product(D, scaled[:, None])
         half = np.array(C)
         half[:, 0] *= 0.5
         half[:, 1:] -= 0.5 * change
@@ -102,7 +108,7 @@ class _Panel:
             right = (self.Y.reshape(-1, n) @ H).reshape(self.Y.shape)
         else:
             right = (self.Y.reshape(b, m * q, n) @ H).reshape(self.Y.shape)
-        left = self.inverse[:, None] @ self.Y
+        left = _product(self.inverse[:, None], self.Y)
         flat = (x.transpose(1, 0, 2, 3).reshape(m, -1) for x in (left, right))
         found: Floats = 2.0 * (next(flat) @ next(flat).T)
         return found

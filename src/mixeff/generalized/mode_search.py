@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mixeff.factor.cholesky import Store
+from mixeff.factor.cholesky import BlockedFactor, Store
 from mixeff.factor.dense_tail import DenseTail
 from mixeff.factor.refill import Refillable
 from mixeff.factor.stages import PANEL_ROWS
@@ -149,6 +149,17 @@ class CompiledSearch:
             return None
         self.cell.adopt(Lambda, weight if observed else None, store, logdet)
         return u, found if self.joint else beta, eta, score, weight, objective, steps
+
+    def factor(self, Lambda: Sequence[Floats], weight: Floats) -> BlockedFactor | None:
+        """Cross-products with these weights, factored; None where that is not positive definite."""
+        store, _ = self.cell.lend()
+        self._use(store)
+        with one_blas_thread():
+            good, logdet = self._kernel.factor(weight, list(Lambda))
+        if not good:
+            self.cell.system.release(store)
+            return None
+        return self.cell.adopt(Lambda, weight, store, logdet)
 
     def _use(self, store: Store) -> None:
         """Tell the kernel where to factor."""

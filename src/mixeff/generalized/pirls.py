@@ -22,7 +22,6 @@ from mixeff.errors import ConvergenceError, DesignError
 from mixeff.factor.cholesky import BlockedFactor
 from mixeff.factor.solves import solve
 from mixeff.factor.threads import one_blas_thread
-from mixeff.generalized.mode_search import compiled_search
 from mixeff.generalized.working import GeneralizedModel
 
 Floats = NDArray[np.float64]
@@ -103,7 +102,7 @@ class Pirls:
         self.model = model
         self.joint = joint
         self.last: Modes | None = None
-        self.compiled = compiled_search(model, joint=joint)
+        self.compiled = model.search(joint=joint)
         self._fixed: tuple[Floats, Floats] | None = None  # the latest beta, offset + X beta
 
     def find(
@@ -323,6 +322,10 @@ def factor_rows(
     what is done to X'WX changes nothing for them: it is made larger where X'V^-1 X is not
     positive, by negative observed weights or by weights that vanish where groups are separated.
     """
+    compiled = model.search(joint=fixed)
+    found = None if compiled is None else compiled.factor(Lambda, weight)
+    if found is not None:
+        return found
     if not fixed:
         model.bare_rows.fill(model.bare.products, weight)
         return model.bare.factorize(Lambda, weight)

@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.linalg
 from numpy.typing import NDArray
 
 from mixeff.covariance import Partition
@@ -88,7 +87,7 @@ def fixed_start(
         if known is None:
             dispersion = _dispersion(observations, offset + X @ beta, dispersion)
             terms = at(beta, dispersion)
-        step = _least_squares(X, terms.weight, X.T @ terms.score)
+        step = _solve((X * terms.weight[:, None]).T @ X, X.T @ terms.score)
         before, part = float(terms.loglik.sum()), 1.0
         for _ in range(_HALVINGS):
             trial = at(beta + part * step, dispersion)
@@ -112,7 +111,7 @@ def _first(
     mean = family.link.eta(np.full(1, float(np.average(family.initial_mu(y, weights)))))[0]
     candidates = []
     if X.shape[1]:
-        candidates.append(scipy.linalg.lstsq(X, eta - offset)[0])
+        candidates.append(_solve(X.T @ X, X.T @ (eta - offset)))
     if constant is not None:
         candidates.append(constant * (mean - float(offset.mean())))
         candidates.append(constant * mean)
@@ -128,11 +127,11 @@ def _first(
     )
 
 
-def _least_squares(X: Floats, w: Floats, right: Floats) -> Floats:
+def _solve(gram: Floats, right: Floats) -> Floats:
     """(X'WX)^-1 right; directions without information are left alone."""
-    if not X.shape[1]:
+    if not right.size:
         return right
-    values, vectors = np.linalg.eigh((X * w[:, None]).T @ X)
+    values, vectors = np.linalg.eigh(gram)
     good = values > 1e-10 * max(float(values[-1]), 1e-300)
     found: Floats = vectors[:, good] @ ((vectors[:, good].T @ right) / values[good])
     return found

@@ -16,6 +16,7 @@ from mixeff.design.moments import moments_of
 from mixeff.errors import DesignError
 from mixeff.factor.refill import Refillable
 from mixeff.generalized.families.family import Family, RowTerms
+from mixeff.generalized.mode_search import CompiledSearch, compiled_search
 from mixeff.generalized.observations import Observations
 from mixeff.generalized.starting import FixedStart, fixed_start
 from mixeff.linear.coordinates import Coordinates, Response
@@ -111,6 +112,9 @@ class GeneralizedModel:
     columns: Columns
     order: NDArray[np.int64] | None = None
     _systems: dict[str, Refillable] = field(default_factory=dict, repr=False, compare=False)
+    _searches: dict[bool, CompiledSearch | None] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     @property
     def cell(self) -> Refillable:
@@ -132,6 +136,12 @@ class GeneralizedModel:
         for system in self._systems.values():
             system.forget()
         return self._systems
+
+    def search(self, *, joint: bool) -> CompiledSearch | None:
+        """The compiled search for modes (``joint``: with the fixed effects), if it is for this."""
+        if joint not in self._searches:
+            self._searches[joint] = compiled_search(self, joint=joint)
+        return self._searches[joint]
 
     def callers_rows(self, values: Floats) -> Floats:
         """(n,) values in the caller's order."""

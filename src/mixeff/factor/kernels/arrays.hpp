@@ -37,4 +37,14 @@ inline double dot(const double *a, const double *b, int64_t n) {
     return s;
 }
 
+// Dot product in eight running sums (the compiler may not reorder one).
+inline double long_dot(const double *a, const double *b, int64_t n) {
+    double s[8] = {0, 0, 0, 0, 0, 0, 0, 0};
+    int64_t i = 0;
+    for (; i + 8 <= n; i += 8)
+        for (int k = 0; k < 8; ++k) s[k] += a[i + k] * b[i + k];
+    for (; i < n; ++i) s[0] += a[i] * b[i];
+    return ((s[0] + s[4]) + (s[1] + s[5])) + ((s[2] + s[6]) + (s[3] + s[7]));
+}
+
 }  // namespace mixeff

@@ -141,16 +141,6 @@ void lower_columns(const double *Q, int64_t width, int64_t from, int64_t end, in
             out[(b - from) * size + c] = Q[b * width + c];
 }
 
-// Dot product in eight running sums (the compiler may not reorder one).
-double long_dot(const double *a, const double *b, int64_t n) {
-    double s[8] = {0, 0, 0, 0, 0, 0, 0, 0};
-    int64_t i = 0;
-    for (; i + 8 <= n; i += 8)
-        for (int k = 0; k < 8; ++k) s[k] += a[i + k] * b[i + k];
-    for (; i < n; ++i) s[0] += a[i] * b[i];
-    return ((s[0] + s[4]) + (s[1] + s[5])) + ((s[2] + s[6]) + (s[3] + s[7]));
-}
-
 // H_k += the sum over the later levels of each block of s_level x_level', one row of S.
 void add_below(const double *s, const double *x, int64_t from, const std::vector<Block> &blocks,
                std::vector<double *> &H) {

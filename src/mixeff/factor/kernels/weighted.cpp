@@ -44,9 +44,14 @@ void weighted_levels(Codes codes, Longs pointer, Longs order, Mat Z, Mat X, Vec 
                 const double wz = w[r] * z[a];
                 for (int64_t k = 0; k < q; ++k) g[a * q + k] += wz * z[k];
             }
-            for (int64_t a = 0; a < p; ++a) {
-                const double wx = w[r] * x[a];
-                for (int64_t k = 0; k < q; ++k) b[a * q + k] += wx * z[k];
+            if (q == 1) {
+                const double wz = w[r] * z[0];
+                for (int64_t a = 0; a < p; ++a) b[a] += wz * x[a];
+            } else {
+                for (int64_t a = 0; a < p; ++a) {
+                    const double wx = w[r] * x[a];
+                    for (int64_t k = 0; k < q; ++k) b[a * q + k] += wx * z[k];
+                }
             }
             if (c)
                 for (int64_t k = 0; k < q; ++k) b[p * q + k] += c[r] * z[k];
@@ -119,22 +124,22 @@ void weighted_fixed(Mat X, Vec weight, Vec product, MatOut fixed, int threads) {
     std::vector<int64_t> bounds(size_t(parts) + 1);
     for (int64_t s = 0; s <= parts; ++s) bounds[s] = parts ? n * s / parts : 0;
     split(bounds.data(), parts, threads, [&](int64_t first, int64_t last) {
-        std::vector<double> local(d * d);
+        // The columns of a block of rows side by side, so that every entry is a long product.
+        std::vector<double> columns(size_t(p) * block), weighted(block, 0.0);
         for (int64_t s = first; s < last; ++s)
             for (int64_t from = bounds[s]; from < bounds[s + 1]; from += block) {
-                std::fill(local.begin(), local.end(), 0.0);
-                const int64_t to = std::min(from + block, bounds[s + 1]);
-                for (int64_t r = from; r < to; ++r) {
-                    const double *x = X.data() + r * p;
-                    const double w = weight.data()[r];
-                    for (int64_t a = 0; a < p; ++a) {
-                        const double wx = w * x[a];
-                        for (int64_t b = 0; b <= a; ++b) local[a * d + b] += wx * x[b];
-                    }
-                    if (c)
-                        for (int64_t a = 0; a < p; ++a) local[p * d + a] += c[r] * x[a];
+                const int64_t m = std::min(block, bounds[s + 1] - from);
+                double *to = partial.data() + s * d * d;
+                for (int64_t r = 0; r < m; ++r)
+                    for (int64_t a = 0; a < p; ++a)
+                        columns[a * block + r] = X.data()[(from + r) * p + a];
+                for (int64_t a = 0; a < p; ++a) {
+                    const double *own = columns.data() + a * block;
+                    for (int64_t r = 0; r < m; ++r) weighted[r] = weight.data()[from + r] * own[r];
+                    for (int64_t b = 0; b <= a; ++b)
+                        to[a * d + b] += long_dot(weighted.data(), columns.data() + b * block, m);
+                    if (c) to[p * d + a] += long_dot(c + from, own, m);
                 }
-                for (int64_t i = 0; i < d * d; ++i) partial[s * d * d + i] += local[i];
             }
     });
     double *total = fixed.data();

@@ -98,13 +98,13 @@ class ModeSearch : public Penalized {
     nb::tuple factor(Vec weight, const Lambdas &Lambda) {
         check(Lambda);
         if (weight.size() != size_t(n())) throw std::invalid_argument("a weight for every row");
+        bool good;
         double logdet = 0.0;
-        Definite state;
         {
             nb::gil_scoped_release free;
-            state = factorize(weight, Lambda, logdet);
+            good = factorize(weight, Lambda, logdet) == Definite::yes;
         }
-        return nb::make_tuple(static_cast<int>(state), logdet);
+        return nb::make_tuple(good, logdet);
     }
 
   private:
