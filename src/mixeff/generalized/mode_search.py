@@ -52,7 +52,7 @@ class CompiledSearch:
     ----------
     model : GeneralizedModel
     compiled : RowPass, its observations'
-    cell : Refillable, ``model.cell`` with the fixed effects among what is found, else ``model.bare``
+    cell : Refillable, ``model.cell`` if the fixed effects are found too, else ``model.bare``
     tail : DenseTail, the cell's
     joint : bool
     """

@@ -87,7 +87,7 @@ def fixed_start(
         if known is None:
             dispersion = _dispersion(observations, offset + X @ beta, dispersion)
             terms = at(beta, dispersion)
-        step = _solve((X * terms.weight[:, None]).T @ X, X.T @ terms.score)
+        step = _least_squares(X, terms.weight, X.T @ terms.score)
         before, part = float(terms.loglik.sum()), 1.0
         for _ in range(_HALVINGS):
             trial = at(beta + part * step, dispersion)
@@ -127,8 +127,13 @@ def _first(
     )
 
 
-def _solve(gram: Floats, right: Floats) -> Floats:
+def _least_squares(X: Floats, w: Floats, right: Floats) -> Floats:
     """(X'WX)^-1 right; directions without information are left alone."""
+    return _solve((X * w[:, None]).T @ X, right)
+
+
+def _solve(gram: Floats, right: Floats) -> Floats:
+    """As ``_least_squares``, given X'WX."""
     if not right.size:
         return right
     values, vectors = np.linalg.eigh(gram)

@@ -19,6 +19,9 @@ namespace {
 constexpr double stalled = 1e-13, endless = 1e-4, surplus = 0.01;
 constexpr int most_steps = 100, most_halvings = 30, chords = 4;
 
+// With more rows the arrays of the places are given back after every search.
+constexpr int64_t kept_rows = 100000;
+
 constexpr double infinite = std::numeric_limits<double>::infinity();
 
 // Random effects (spherical, by grouping factors), fixed effects, linear predictor, the rows there.
@@ -46,8 +49,6 @@ class ModeSearch : public Penalized {
 
     // After all grouping factors are known.
     void lay_out() {
-        places.clear();
-        for (int i = 0; i < 3; ++i) places.emplace_back(size_t(random()), size_t(p()), size_t(n()));
         step.assign(size_t(random()), 0.0);
         right = step;
         effects = step;
@@ -72,9 +73,11 @@ class ModeSearch : public Penalized {
         check_effects(start);
         check_effects(u);
         const size_t rows = size_t(n());
-        if (places.empty() || beta.size() != size_t(p()) || beta_out.size() != size_t(p()) ||
+        if (of_group.size() != groups.size() || beta.size() != size_t(p()) || beta_out.size() != size_t(p()) ||
             eta.size() != rows || (!joint && fixed.size() != rows) || score.size() != rows || weight.size() != rows)
             throw std::invalid_argument("arrays of shapes that do not fit");
+        at = 0;
+        while (places.size() < 3) places.emplace_back(size_t(random()), size_t(p()), size_t(n()));
         bool found = false;
         double logdet = 0.0;
         {
@@ -92,7 +95,9 @@ class ModeSearch : public Penalized {
             std::copy(best.score.begin(), best.score.end(), score.data());
             std::copy(best.weight.begin(), best.weight.end(), weight.data());
         }
-        return nb::make_tuple(found, here().objective, logdet, steps, observed);
+        const double objective = here().objective;
+        if (n() > kept_rows) places.clear();
+        return nb::make_tuple(found, objective, logdet, steps, observed);
     }
 
     nb::tuple factor(Vec weight, const Lambdas &Lambda) {
