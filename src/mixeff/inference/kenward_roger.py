@@ -102,10 +102,10 @@ class KenwardRoger(Method):
     def _reference(self, rows: Floats, values: Floats) -> tuple[float, float]:
         """Scale lambda and denominator df for rows with L Phi L' = diag(values)."""
         unit = rows / np.sqrt(values)[:, None]
-        M = np.einsum("ra,jab,sb->jrs", unit, self.changes, unit, optimize=True)
+        M = unit @ self.changes @ unit.T
         traces = np.trace(M, axis1=1, axis2=2)
         A1 = float(traces @ self.weights @ traces)
-        A2 = float(np.einsum("jk,jrs,ksr->", self.weights, M, M, optimize=True))
+        A2 = float((np.tensordot(self.weights, M, axes=1) * M.transpose(0, 2, 1)).sum())
         return scale_and_df(A1, A2, len(rows))
 
 
@@ -160,8 +160,8 @@ def kenward_roger(fit: MixedModel) -> Method:
     assert info.trace_products is not None
     C, P = info.covariance, -info.first
     W = 2.0 * _inverse(info.restricted(info.trace_products))
-    inner = np.einsum("jk,jkab->ab", W, info.second, optimize=True)
-    inner -= np.einsum("jk,jab,bc,kcd->ad", W, P, C, P, optimize=True)
+    inner = np.tensordot(W, info.second, axes=2)
+    inner -= (np.tensordot(W, P, axes=1) @ C @ P).sum(axis=0)
     back = estimate.sigma * prepared.coordinates.fixed.matrix
     adjusted = C + 2.0 * C @ (0.5 * (inner + inner.T)) @ C
     return KenwardRoger(

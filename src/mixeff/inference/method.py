@@ -251,7 +251,7 @@ def moment_df(L: Floats, covariance: Floats, slopes: Floats, spread: Floats) -> 
     """
     L = np.asarray(L, dtype=np.float64)
     v = np.einsum("ka,ab,kb->k", L, covariance, L)
-    g = np.einsum("ka,jab,kb->kj", L, slopes, L, optimize=True)
+    g = ((L @ slopes) * L).sum(axis=2).T
     variance = np.einsum("kj,ji,ki->k", g, spread, g)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(np.where(v > 0, 2.0 * v**2 / variance, np.nan))

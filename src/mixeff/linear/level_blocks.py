@@ -37,8 +37,8 @@ def pair_sums(N: Floats, M: Floats, E: Floats, F: Floats) -> Floats:
     sums = (N.reshape(N.shape[0], -1).T @ M.reshape(M.shape[0], -1)).reshape(
         *N.shape[1:], *M.shape[1:]
     )
-    half = np.einsum("jab,bcda->jcd", E, sums, optimize=True)
-    return np.asarray(np.einsum("jcd,kcd->jk", half, F, optimize=True))
+    half = np.tensordot(E, sums, axes=((1, 2), (3, 0)))
+    return np.tensordot(half, F, axes=((1, 2), (1, 2)))
 
 
 def pairs_of_levels(N: Floats, E: Floats, F: Floats) -> Floats:
@@ -52,7 +52,8 @@ def pairs_of_levels(N: Floats, E: Floats, F: Floats) -> Floats:
             for c in range(q):
                 for d in range(r):
                     sums[a, b, c, d] = np.einsum("lm,lm->", N[a::q, b::r], N[c::q, d::r])
-    return np.asarray(np.einsum("jab,kcd,bcad->jk", E, F, sums, optimize=True))
+    half = np.tensordot(E, sums, axes=((1, 2), (2, 0)))
+    return np.tensordot(half, F, axes=((1, 2), (1, 2)))
 
 
 def level_sums(left: Floats, right: Floats, q: int) -> Floats:
