@@ -182,6 +182,16 @@ def test_ml_fits_are_refitted_by_reml() -> None:
     assert "REML fit" in str(ml.summary(ddf="kenward-roger")).replace("\n", " ")
 
 
+def method_and_peak(fit: Any) -> tuple[Any, int]:
+    """The method and the most memory (bytes) it took."""
+    tracemalloc.start()
+    try:
+        method = kenward_roger(fit)
+        return method, tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
 def test_nothing_of_the_size_of_the_data_squared() -> None:
     """20,000 rows, 600 x 60 levels: an n x n matrix would take 3.2 GB, a dense Z 106 MB."""
     rng = np.random.default_rng(0)
@@ -190,12 +200,7 @@ def test_nothing_of_the_size_of_the_data_squared() -> None:
     y = rng.normal(size=600)[g] + rng.normal(size=60)[h] + rng.normal(size=n)
     frame = {"y": y, "x": rng.normal(size=n), "g": g.astype(str), "h": h.astype(str)}
     fit = mx.lmer("y ~ x + (1 | g) + (1 | h)", frame)
-    tracemalloc.start()
-    try:
-        method = kenward_roger(fit)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+    method, peak = method_and_peak(fit)
     assert peak < 30e6
     # x varies within all levels: nearly n - J - K degrees of freedom
     assert 19_000 < method.df(np.array([[0.0, 1.0]]))[0] < 20_000
@@ -209,12 +214,7 @@ def test_a_sparse_tail_stays_sparse() -> None:
     y = rng.normal(size=n // 4)[g] + rng.normal(size=T)[h] + rng.normal(size=n)
     frame = {"y": y, "x": rng.normal(size=n), "g": g.astype(str), "h": h.astype(str)}
     fit = mx.lmer("y ~ x + (1 | g) + (1 | h)", frame)
-    tracemalloc.start()
-    try:
-        method = kenward_roger(fit)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+    method, peak = method_and_peak(fit)
     assert peak < 60e6
     # All of x varies within levels: n less what the levels take of it.
     assert n - 10_000 - T < method.df(np.array([[0.0, 1.0]]))[0] < n

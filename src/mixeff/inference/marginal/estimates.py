@@ -72,9 +72,9 @@ class Estimates:
     within: tuple[str, ...]
     method: Method
     beta: Floats
-    scale: Scale | None
-    response: bool
-    level: float
+    scale: Scale | None = None
+    response: bool = False
+    level: float = 0.95
     notes: tuple[str, ...] = ()
     joined: str = "of"
     nests: Nests = ()

@@ -65,7 +65,7 @@ def marginal_means(
         Estimates(
             subject="marginal means",
             functions=grid.means(names, scheme),
-            axes=tuple(axis_of(grid.predictors[grid.position(n)]) for n in names),
+            axes=axes_of(grid, names),
             within=within,
             method=method_of(fit, ddf, vcov, function=function),
             beta=fit.estimate.beta,
@@ -109,13 +109,10 @@ def joint_tests(
         estimates = Estimates(
             subject="joint tests",
             functions=grid.means(names, scheme),
-            axes=tuple(axis_of(grid.predictors[grid.position(n)]) for n in names),
+            axes=axes_of(grid, names),
             within=within,
             method=method,
             beta=fit.estimate.beta,
-            scale=None,
-            response=False,
-            level=0.95,
             nests=grid.nests,
         )
         tests.append((subset, estimates))
@@ -145,7 +142,12 @@ def _about_mean(predictor: Predictor) -> Predictor:
     return replace(predictor, values=values, labels=(f"mean - {step:g}", f"mean + {step:g}"))
 
 
-def axis_of(predictor: Predictor) -> Axis:
+def axes_of(grid: ReferenceGrid, names: Sequence[str]) -> tuple[Axis, ...]:
+    """Predictors of a grid as the axes of a table."""
+    return tuple(_axis(grid.predictors[grid.position(name)]) for name in names)
+
+
+def _axis(predictor: Predictor) -> Axis:
     """A predictor as the axis of a table."""
     values = None if isinstance(predictor.values, tuple) else predictor.values
     return Axis(predictor.name, predictor.labels, values)

@@ -26,7 +26,7 @@ from mixeff.inference.marginal.grid import (
     grid_frame,
     reference_grid,
 )
-from mixeff.inference.marginal.means import axis_of, grid_notes
+from mixeff.inference.marginal.means import axes_of, grid_notes
 from mixeff.inference.marginal.nested import nests_of
 from mixeff.inference.marginal.predictors import (
     Predictor,
@@ -91,12 +91,10 @@ def slopes(
         Estimates(
             subject=f"slopes of {variable}",
             functions=derived.means(names, scheme),
-            axes=tuple(axis_of(grid.predictors[grid.position(n)]) for n in names),
+            axes=axes_of(grid, names),
             within=within,
             method=method_of(fit, ddf, vcov, function=function),
             beta=fit.estimate.beta,
-            scale=None,
-            response=False,
             level=level,
             notes=tuple(notes),
             joined="for",
